@@ -1,0 +1,5 @@
+"""`python -m hailuo_tasks_mcp` is the command `hailuo-tasks-mcp`."""
+
+from hailuo_tasks_mcp.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,225 @@
+"""The Hailuo Tasks API over HTTP: task ids in, records out."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import httpx
+
+from hailuo_tasks_mcp import __version__
+from hailuo_tasks_mcp.errors import (
+    BASE_URL_VARIABLE,
+    HailuoTasksError,
+    UnreachableError,
+    UnreadableAnswerError,
+    error_from_answer,
+)
+from hailuo_tasks_mcp.records import TaskRecord, read_page, read_record
+from hailuo_tasks_mcp.settings import Settings, is_loopback
+from hailuo_tasks_mcp.text import clean_text
+
+TASKS_PATH = "/hailuo/tasks"
+IDS_PER_REQUEST = 100
+# Enough to keep a long list moving, few enough to stay a polite guest.
+CONCURRENT_REQUESTS = 4
+
+# A real token is 32 characters or more; a shorter one could be part of any word.
+_SHORTEST_SECRET = 8
+# A body with one of these is about tasks, whatever else it says.
+_TASK_KEYS = frozenset({"id", "items", "task", "response"})
+
+logger = logging.getLogger(__name__)
+
+
+class BatchRecords(NamedTuple):
+    """What was learned of several tasks; an id that is in neither part is not known to the API.
+
+    Attributes:
+        records: the records, by task id.
+        errors: why nothing could be learned of an id, by task id.
+
+    """
+
+    records: dict[str, TaskRecord]
+    errors: dict[str, HailuoTasksError]
+
+
+class HailuoTasksClient:
+    """Asks for the records of tasks, over one pool of connections.
+
+    Use it as an async context manager; it can be asked several things at once.
+
+    Args:
+        settings: the token, where the API is, and how long a request may take.
+        transport: carries the requests in place of the network.
+
+    """
+
+    def __init__(
+        self, settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self._settings = settings
+        self._http = httpx.AsyncClient(
+            base_url=settings.api_base_url,
+            headers={
+                "accept": "application/json",
+                "user-agent": f"hailuo-tasks-mcp/{__version__}",
+            },
+            timeout=settings.request_timeout_seconds,
+            transport=transport,
+            # The token goes to one host only.
+            follow_redirects=False,
+            # What is meant for this machine, and travels in the clear, passes no proxy.
+            trust_env=not is_loopback(settings.api_base_url),
+        )
+
+    async def __aenter__(self) -> Self:
+        """Open the connection pool."""
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the connection pool."""
+        await self._http.__aexit__(exc_type, exc, traceback)
+
+    async def retrieve(self, task_id: str) -> TaskRecord | None:
+        """Return the record of one task; None if the API does not know it.
+
+        Raises:
+            HailuoTasksError: the API could not be asked, or did not answer.
+
+        """
+        body = await self._post({"action": "retrieve", "id": task_id})
+        record = read_record(body)
+        if record is not None and record.task_id not in {None, task_id}:
+            raise self._unreadable("the record of another task", "the task asked for")
+        return record
+
+    async def retrieve_batch(self, task_ids: Iterable[str]) -> BatchRecords:
+        """Return what can be learned of any number of tasks; repeats are folded.
+
+        Raises:
+            HailuoTasksError: nothing could be learned of any of them, for this reason.
+
+        """
+        ids = list(dict.fromkeys(task_ids))
+        answer = BatchRecords({}, {})
+        turn = asyncio.Semaphore(CONCURRENT_REQUESTS)
+        async with asyncio.TaskGroup() as group:
+            for start in range(0, len(ids), IDS_PER_REQUEST):
+                chunk = ids[start : start + IDS_PER_REQUEST]
+                group.create_task(self._retrieve_chunk(chunk, answer, turn))
+        if ids and len(answer.errors) == len(ids):
+            raise answer.errors[ids[0]]
+        return answer
+
+    async def _retrieve_chunk(
+        self, task_ids: Sequence[str], answer: BatchRecords, turn: asyncio.Semaphore
+    ) -> None:
+        """Add to `answer` what can be learned of at most `IDS_PER_REQUEST` tasks.
+
+        The API pages, by 12 unless `limit` says otherwise, and nothing promises that `limit` is
+        obeyed or what `count` counts. So the ids still missing are asked for again until a round
+        brings nothing new; only then are they not known.
+        """
+        missing = list(task_ids)
+        async with turn:
+            try:
+                while missing:
+                    page = await self._retrieve_page(missing)
+                    found = {task_id: page[task_id] for task_id in missing if task_id in page}
+                    if not found:
+                        break
+                    answer.records.update(found)
+                    missing = [task_id for task_id in missing if task_id not in found]
+            except HailuoTasksError as error:
+                answer.errors.update(dict.fromkeys(missing, error))
+
+    async def _retrieve_page(self, task_ids: Sequence[str]) -> Mapping[str, TaskRecord]:
+        body = await self._post(
+            {"action": "retrieve_batch", "ids": task_ids, "limit": len(task_ids)}
+        )
+        page = read_page(body)
+        if page is None:
+            raise self._unreadable("an object without items", "a list of tasks")
+        return page
+
+    async def _post(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask the API one thing and return the JSON object that it answers with."""
+        token = self._settings.usable_token()
+        seconds = self._settings.request_timeout_seconds
+        try:
+            # httpx bounds each read; an answer that drips in must end as well.
+            async with asyncio.timeout(seconds):
+                response = await self._http.post(
+                    TASKS_PATH, json=question, headers={"authorization": f"Bearer {token}"}
+                )
+        except (TimeoutError, httpx.TimeoutException) as error:
+            raise self._unreachable(f"No answer within {seconds:g} s from {{base_url}}") from error
+        except httpx.DecodingError as error:
+            raise self._unreadable("a body that cannot be decoded", "JSON") from error
+        except httpx.RequestError as error:
+            reason = clean_text(f"{type(error).__name__}: {error}", 160)
+            raise self._unreachable(f"{{base_url}} could not be reached ({reason})") from error
+        return self._read_answer(response, token)
+
+    def _read_answer(self, response: httpx.Response, token: str) -> dict[str, Any]:
+        content = response.content
+        if len(token) >= _SHORTEST_SECRET:
+            # Some proxies and debug pages echo the request.
+            content = content.replace(token.encode(), b"[token]")
+        try:
+            body = json.loads(content)
+        except (ValueError, RecursionError):
+            body = None
+            readable = False
+        else:
+            readable = True
+        logger.debug("%s answered %d, %d bytes", response.url, response.status_code, len(content))
+        if not response.is_success or _is_fault(body):
+            raise error_from_answer(
+                response.status_code, body, base_url=self._settings.api_base_url
+            )
+        if not readable:
+            kind = clean_text(response.headers.get("content-type", "no content type"), 60)
+            raise self._unreadable(f"text that is not JSON ({kind})" if content else "nothing")
+        if not isinstance(body, dict):
+            raise self._unreadable(_JSON_KINDS[type(body)])
+        return body
+
+    def _unreachable(self, happened: str) -> UnreachableError:
+        return UnreachableError(
+            happened.format(base_url=self._settings.api_base_url),
+            "The task itself goes on: ask again in about 30 seconds. If it stays so, ask the user "
+            f"to check the network, the proxy and {BASE_URL_VARIABLE}.",
+        )
+
+    def _unreadable(self, came: str, belongs: str = "a JSON object") -> UnreadableAnswerError:
+        return UnreadableAnswerError(
+            f"{self._settings.api_base_url} answered with {came} instead of {belongs}",
+            "The task itself goes on: ask again in about 30 seconds. If it stays so, ask the user "
+            f"to check {BASE_URL_VARIABLE}; something else may be answering there.",
+        )
+
+
+_JSON_KINDS = {
+    type(None): "null",
+    bool: "a truth value",
+    int: "a number",
+    float: "a number",
+    str: "a string",
+    list: "a list",
+}
+
+
+def _is_fault(body: object) -> bool:
+    """Tell whether a body reports an error under whatever status it came."""
+    return isinstance(body, dict) and bool(body.get("error")) and not _TASK_KEYS & body.keys()

@@ -1,0 +1,97 @@
+"""`hailuo-tasks-mcp demo`: a conversation with the installed server, as a host would have it."""
+
+import asyncio
+import json
+import shutil
+import sys
+import sysconfig
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from mcp import Client, StdioServerParameters
+
+from hailuo_tasks_mcp import __version__
+from hailuo_tasks_mcp.errors import BASE_URL_VARIABLE, TOKEN_VARIABLE
+from hailuo_tasks_mcp.sandbox import (
+    DOCUMENTED_TASK_ID,
+    RUNNING_TASK_ID,
+    SANDBOX_TOKEN,
+    create_sandbox,
+)
+from hailuo_tasks_mcp.sandbox_http import bind_sandbox, sandbox_server, url_of
+from hailuo_tasks_mcp.summary import RETRIEVE_TASK, RETRIEVE_TASKS_BATCH
+
+UNKNOWN_TASK_ID = "00000000-0000-4000-8000-000000000000"
+
+
+def run_demo() -> int:
+    """Print the conversation; return 0 if every call was answered as it should be, else 1."""
+    return 0 if asyncio.run(_converse()) else 1
+
+
+async def _converse() -> bool:
+    async with _sandbox() as base_url:
+        print(f"hailuo-tasks-mcp {__version__}, started over stdio, asking a SANDBOX at {base_url}")
+        async with Client(_server(base_url, SANDBOX_TOKEN)) as client:
+            print(f"Connected, MCP {client.protocol_version}. Its tools:\n")
+            for tool in (await client.list_tools()).tools:
+                print(f"  {tool.name:22}{_first_sentence(tool.description or '')}")
+            print("\nThe task of the API's documentation, then one that runs beside an unknown id:")
+            one = await _call(client, RETRIEVE_TASK, {"task_id": DOCUMENTED_TASK_ID})
+            several = await _call(
+                client, RETRIEVE_TASKS_BATCH, {"task_ids": [RUNNING_TASK_ID, UNKNOWN_TASK_ID]}
+            )
+        print("\nThe same server with a token that the API does not take:")
+        async with Client(_server(base_url, "not-a-token")) as client:
+            refused = await _call(client, RETRIEVE_TASK, {"task_id": DOCUMENTED_TASK_ID})
+    return one and several and not refused
+
+
+@asynccontextmanager
+async def _sandbox() -> AsyncIterator[str]:
+    """Serve a sandbox on a free loopback port; yield its base URL."""
+    with bind_sandbox(0) as listener:
+        server = sandbox_server(create_sandbox())
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield url_of(listener)
+        finally:
+            server.should_exit = True
+            await serving
+
+
+def _server(base_url: str, token: str) -> StdioServerParameters:
+    """Tell how to start the server: by its command or, where none is installed, as a module."""
+    command = shutil.which("hailuo-tasks-mcp", path=sysconfig.get_path("scripts"))
+    return StdioServerParameters(
+        command=command or sys.executable,
+        args=[] if command else ["-m", "hailuo_tasks_mcp"],
+        env={BASE_URL_VARIABLE: base_url, TOKEN_VARIABLE: token},
+    )
+
+
+async def _call(client: Client, tool: str, arguments: dict[str, Any]) -> bool:
+    """Make a call, print what a model would read, and tell whether it went well."""
+    print(f"\n> {tool} {json.dumps(arguments)}")
+    result = await client.call_tool(tool, arguments)
+    if result.is_error:
+        for content in result.content:
+            print(f"  error: {getattr(content, 'text', '')}")
+    else:
+        _print_fields(result.structured_content, "  ")
+    return not result.is_error
+
+
+def _print_fields(fields: dict[str, Any], indent: str) -> None:
+    for name, value in fields.items():
+        if name == "tasks":
+            for task in value:
+                print(f"{indent}-")
+                _print_fields(task, indent + "  ")
+        else:
+            print(f"{indent}{name}: {value if isinstance(value, str) else json.dumps(value)}")
+
+
+def _first_sentence(text: str) -> str:
+    return text.partition(". ")[0]

@@ -1,0 +1,229 @@
+"""Everything that can go wrong, worded for the model that reads it.
+
+    HailuoTasksError
+    ├── SettingsError          a setting cannot be used
+    │   └── TokenMissingError  there is no token
+    ├── TokenRejectedError     the API does not take the token
+    ├── AccessDeniedError      the token is good, but not for this
+    ├── BalanceUsedUpError     nothing left to pay with
+    ├── RequestRejectedError   the API does not take the request
+    ├── WrongBaseUrlError      something else answers at the base URL
+    ├── RateLimitedError       too many requests
+    ├── UpstreamError          the platform or its proxy failed
+    ├── UnreachableError       no answer came
+    └── UnreadableAnswerError  an answer came that is no answer
+
+Each message says what happened and what to do, with the API's code, words and trace id where
+there are any. None ever holds a token or a whole upstream body.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import NamedTuple
+
+from hailuo_tasks_mcp.text import clean_text
+
+TOKEN_VARIABLE = "ACEDATACLOUD_API_TOKEN"  # noqa: S105 - the name, not a token
+BASE_URL_VARIABLE = "ACEDATACLOUD_API_BASE_URL"
+PLATFORM_URL = "https://platform.acedata.cloud"
+
+_CODE_LIMIT = 64
+_MESSAGE_LIMIT = 200
+
+
+class HailuoTasksError(Exception):
+    """Base of all errors of this package; `str(error)` is what a model is told.
+
+    Attributes:
+        happened: what happened, without a full stop.
+        remedy: what to do about it, in whole sentences.
+
+    """
+
+    def __init__(self, happened: str, remedy: str) -> None:
+        super().__init__(happened, remedy)
+        self.happened = happened
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.happened}. {self.remedy}"
+
+
+class SettingsError(HailuoTasksError):
+    """A setting cannot be used, so nothing is sent."""
+
+
+class TokenMissingError(SettingsError):
+    """There is no token, so nothing is sent."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "No API token is set",
+            f"Ask the user to set the environment variable {TOKEN_VARIABLE} "
+            f"in this server's configuration and to restart it; a token is made at {PLATFORM_URL}.",
+        )
+
+
+class TokenRejectedError(HailuoTasksError):
+    """HTTP 401, or 400 `token_mismatched`: another token is needed."""
+
+
+class AccessDeniedError(HailuoTasksError):
+    """HTTP 403 other than `used_up`: the token is not allowed to do this."""
+
+
+class BalanceUsedUpError(HailuoTasksError):
+    """HTTP 403 `used_up`: the balance must be topped up."""
+
+
+class RequestRejectedError(HailuoTasksError):
+    """HTTP 4xx that is none of the others: the request itself is refused."""
+
+
+class WrongBaseUrlError(HailuoTasksError):
+    """HTTP 404, or a redirect: the base URL does not lead to the API."""
+
+
+class RateLimitedError(HailuoTasksError):
+    """HTTP 429: too many requests."""
+
+
+class UpstreamError(HailuoTasksError):
+    """HTTP 408 or 5xx: the platform, or a proxy before it, failed."""
+
+
+class UnreachableError(HailuoTasksError):
+    """No connection, no whole answer, or none in time."""
+
+
+class UnreadableAnswerError(HailuoTasksError):
+    """An answer came, but it is not what the API answers with."""
+
+
+class ApiFault(NamedTuple):
+    """What an error body says, cleaned and cut; None for what it does not say."""
+
+    code: str | None
+    message: str | None
+    trace_id: str | None
+
+
+def read_fault(body: object) -> ApiFault:
+    """Read an error body in any of its forms: an object, a bare string, null, or none at all."""
+    if not isinstance(body, Mapping):
+        return ApiFault(None, None, None)
+    error = body.get("error")
+    if isinstance(error, Mapping):
+        code, message = error.get("code"), error.get("message")
+    else:
+        code, message = None, error
+    return ApiFault(
+        _phrase(code, _CODE_LIMIT),
+        _phrase(message, _MESSAGE_LIMIT),
+        _phrase(body.get("trace_id"), _CODE_LIMIT),
+    )
+
+
+def error_from_answer(status: int, body: object, *, base_url: str) -> HailuoTasksError:
+    """Make the error for an answer of the API that is one.
+
+    Args:
+        status: the HTTP status; the API also reports errors under 200.
+        body: the JSON of the answer, or None if it was not JSON.
+        base_url: the base URL in use, named where it or the token may be the wrong one.
+
+    The code decides before the status, because 400 and 403 each stand for several things. Codes
+    and statuses are those of the API's published list.
+
+    """
+    fault = read_fault(body)
+    kind = _KIND_BY_CODE.get(fault.code or "") or _kind_by_status(status)
+    happened, remedy = _WORDS[kind]
+    said = ", ".join(part for part in (f"HTTP {status}", fault.code) if part)
+    if fault.message:
+        said += f': "{fault.message}"'
+    trace = f" Trace id for the vendor's support: {fault.trace_id}." if fault.trace_id else ""
+    return kind(
+        f"{happened.format(base_url=base_url)} ({said})", remedy.format(base_url=base_url) + trace
+    )
+
+
+def _phrase(value: object, limit: int) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    return (clean_text(value, limit) or None) if isinstance(value, str) else None
+
+
+def _kind_by_status(status: int) -> type[HailuoTasksError]:
+    if (
+        status == HTTPStatus.REQUEST_TIMEOUT
+        or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        or status < HTTPStatus.MULTIPLE_CHOICES
+    ):
+        return UpstreamError
+    return _KIND_BY_STATUS.get(
+        status, WrongBaseUrlError if status < HTTPStatus.BAD_REQUEST else RequestRejectedError
+    )
+
+
+_KIND_BY_CODE: dict[str, type[HailuoTasksError]] = {
+    "invalid_token": TokenRejectedError,
+    "token_expired": TokenRejectedError,
+    "no_token": TokenRejectedError,
+    "token_mismatched": TokenRejectedError,
+    "used_up": BalanceUsedUpError,
+    "disabled": AccessDeniedError,
+    "no_api": WrongBaseUrlError,
+    "api_not_implemented": RequestRejectedError,
+    "bad_request": RequestRejectedError,
+    "too_many_requests": RateLimitedError,
+    "api_error": UpstreamError,
+}
+
+_KIND_BY_STATUS: dict[int, type[HailuoTasksError]] = {
+    401: TokenRejectedError,
+    403: AccessDeniedError,
+    404: WrongBaseUrlError,
+    405: WrongBaseUrlError,
+    429: RateLimitedError,
+}
+
+_WORDS: dict[type[HailuoTasksError], tuple[str, str]] = {
+    TokenRejectedError: (
+        "The API rejected the token",
+        (
+            f"Ask the user to set {TOKEN_VARIABLE} to a token that is valid for Hailuo at "
+            f"{{base_url}} and to restart this server; tokens are made at {PLATFORM_URL}."
+        ),
+    ),
+    AccessDeniedError: (
+        "The API denied access",
+        (
+            f"Ask the user to check at {PLATFORM_URL} that the account behind {TOKEN_VARIABLE} is "
+            "active and may use Hailuo; asking again will not help."
+        ),
+    ),
+    BalanceUsedUpError: (
+        "The account's balance is used up",
+        f"Ask the user to top it up at {PLATFORM_URL}; asking again before that will not help.",
+    ),
+    RequestRejectedError: (
+        "The API rejected the request",
+        "Asking again with the same arguments will not help; tell the user what the API said.",
+    ),
+    WrongBaseUrlError: (
+        "There is no Hailuo Tasks API at {base_url}",
+        f"Ask the user to check {BASE_URL_VARIABLE}, or to unset it to use the default.",
+    ),
+    RateLimitedError: (
+        "The API's rate limit is reached",
+        (
+            "Wait about 30 seconds before asking again, and ask for several ids in one call of "
+            "retrieve_tasks_batch."
+        ),
+    ),
+    UpstreamError: (
+        "The API failed",
+        "This usually passes, and the task itself goes on: ask again in about 30 seconds.",
+    ),
+}

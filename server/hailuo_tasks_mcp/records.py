@@ -1,0 +1,206 @@
+"""The API's JSON, read leniently: both envelopes and every known oddity in, one shape out.
+
+What a field may hold, and how sure that is, stands in the API's contract. A value of a wrong
+type counts as absent, so reading never fails; what the values mean is decided in `summary`.
+Platform ids (`_id`, `api_id`, `application_id`, `credential_id`, `user_id`) have no field here
+and so can never be handed on.
+"""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def _text(value: object) -> str | None:
+    """Return a string that says something; numbers are spelled out, as some codes and ids are."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**18:
+        return str(value)
+    if not isinstance(value, str):
+        return None
+    # JSON can spell half a surrogate pair, which no later encoder would take.
+    return value.encode("utf-8", "ignore").decode().strip() or None
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _moment(value: object) -> float | None:
+    """Return Unix seconds from Unix seconds or, as in older records, an ISO 8601 string."""
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value.strip())
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        except (ValueError, OverflowError):
+            return None
+    number = _number(value)
+    try:
+        # Only what is a date can be shown as one.
+        return None if number is None else datetime.fromtimestamp(number, UTC).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _flag(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _object(value: object) -> object:
+    return value if isinstance(value, Mapping) else None
+
+
+def _error(value: object) -> object:
+    return {"message": value} if isinstance(value, str) else _object(value)
+
+
+def _videos(value: object) -> list[object]:
+    """Return the videos that can be read; one alone may come without its list."""
+    items = value if isinstance(value, list) else [value]
+    return [item for item in items if isinstance(item, Mapping)]
+
+
+Text = Annotated[str | None, BeforeValidator(_text)]
+Number = Annotated[float | None, BeforeValidator(_number)]
+Moment = Annotated[float | None, BeforeValidator(_moment)]
+Flag = Annotated[bool | None, BeforeValidator(_flag)]
+
+
+class _Lenient(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Fault(_Lenient):
+    """Why a run failed: `{"code", "message"}`, or a message alone where a bare string came."""
+
+    code: Text = None
+    message: Text = None
+
+
+class Video(_Lenient):
+    """One video of a run; `state` is spelled `status` in some records."""
+
+    video_url: Text = None
+    state: Text = None
+    status: Text = None
+    model: Text = None
+    prompt: Text = None
+    first_image_url: Text = None
+
+
+class Inquiry(_Lenient):
+    """What was asked of the API when the task was made."""
+
+    prompt: Text = None
+    model: Text = None
+    first_image_url: Text = None
+
+
+class Response(_Lenient):
+    """The outcome of a run, as far as there is one.
+
+    `unreadable` tells that something came that is not an outcome, so that "nothing came" and
+    "nothing that can be read came" stay two things.
+    """
+
+    success: Flag = None
+    trace_id: Text = None
+    task_id: Text = None
+    data: Annotated[list[Video], BeforeValidator(_videos)] = Field(default_factory=list)
+    error: Annotated[Fault | None, BeforeValidator(_error)] = None
+    unreadable: bool = False
+
+
+class Content(_Lenient):
+    """The video of the second envelope."""
+
+    url: Text = None
+
+
+def _response(value: object) -> object:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        return {"unreadable": True}
+    data = value.get("data")
+    items = data if isinstance(data, list) else [data]
+    readable = data is None or all(isinstance(item, Mapping) for item in items)
+    return {**value, "unreadable": not readable}
+
+
+class TaskRecord(_Lenient):
+    """A task as the API tells it, in either envelope.
+
+    The first envelope has `request` and `response`; the second has `status`, `content`, `model`
+    and `error` at the top. Times are Unix seconds, `elapsed` is seconds.
+    """
+
+    id: Text = None
+    created_at: Moment = None
+    started_at: Moment = None
+    finished_at: Moment = None
+    elapsed: Number = None
+    trace_id: Text = None
+    request: Annotated[Inquiry | None, BeforeValidator(_object)] = None
+    response: Annotated[Response, BeforeValidator(_response)] = Field(default_factory=Response)
+    status: Text = None
+    content: Annotated[Content | None, BeforeValidator(_object)] = None
+    model: Text = None
+    error: Annotated[Fault | None, BeforeValidator(_error)] = None
+
+    @property
+    def task_id(self) -> str | None:
+        """The id of the task, which some records only give inside their response."""
+        return self.id or self.response.task_id
+
+    @property
+    def videos(self) -> list[Video]:
+        """The videos of either envelope, in the API's order."""
+        if self.response.data or (self.status is None and self.content is None):
+            return self.response.data
+        url = self.content.url if self.content else None
+        return [Video(video_url=url, state=self.status, model=self.model)]
+
+    @property
+    def fault(self) -> Fault | None:
+        """Why the run failed, from wherever it stands."""
+        return self.response.error or self.error
+
+
+def read_record(value: Any) -> TaskRecord | None:
+    """Read one task record from any JSON value.
+
+    Returns None for `{}`, which is how the API says that it knows no such task. Whatever cannot
+    be read leaves its field empty; a value that is no record at all leaves all of them empty.
+    """
+    if isinstance(value, Mapping) and "task" in value:
+        value = value["task"]
+    if value == {}:
+        return None
+    return TaskRecord.model_validate(value if isinstance(value, Mapping) else {})
+
+
+def read_page(value: Any) -> dict[str, TaskRecord] | None:
+    """Read one answer to `retrieve_batch` from any JSON value; None if it holds no list of items.
+
+    Returns the records by task id. Of two records of one task the first, the newer one, counts; a
+    record that does not say whose it is cannot be used. `count` (`total` in the second envelope)
+    is not read: whether it counts the page or all there is, nothing promises.
+    """
+    items = value.get("items") if isinstance(value, Mapping) else None
+    if not isinstance(items, list):
+        return None
+    records: dict[str, TaskRecord] = {}
+    for item in items:
+        record = read_record(item)
+        if record is not None and record.task_id is not None:
+            records.setdefault(record.task_id, record)
+    return records

@@ -1,0 +1,54 @@
+"""JSON Schemas as hosts can read them.
+
+Several hosts stumble over `anyOf`, `$ref` and `$defs`, and every `title` that a generator adds is
+read, and paid for, by a model. So: everything in place, no null arms, no made-up titles.
+"""
+
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
+from pydantic_core import core_schema
+
+
+class _FlatSchema(GenerateJsonSchema):
+    """A field that may be None is one that may be left out, so neither null nor default shows."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> dict[str, Any]:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> dict[str, Any]:
+        if schema.get("default") is None:
+            return self.generate_inner(schema["schema"])
+        return super().default_schema(schema)
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
+        return False
+
+
+def flat_schema(model: type[BaseModel], mode: JsonSchemaMode) -> dict[str, Any]:
+    """Return the JSON Schema of `model`, flat: no `$ref`, no `$defs`, no titles."""
+    schema = model.model_json_schema(mode=mode, schema_generator=_FlatSchema)
+    definitions = schema.pop("$defs", {})
+
+    def flat(node: Any) -> Any:
+        if isinstance(node, list):
+            return [flat(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        if "$ref" in node:
+            node = definitions[node["$ref"].rsplit("/", 1)[-1]] | node
+        return {
+            key: flat(value)
+            for key, value in node.items()
+            # A model's own title and docstring tell nothing that a field's description does not.
+            if key != "$ref"
+            and not (
+                key in {"title", "description"}
+                and node.get("type") == "object"
+                and "properties" in node
+            )
+        }
+
+    flattened: dict[str, Any] = flat(schema)
+    return flattened

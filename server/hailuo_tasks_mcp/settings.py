@@ -1,0 +1,170 @@
+"""What the server can be told, read from the environment once."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+import httpx
+
+from hailuo_tasks_mcp.errors import (
+    BASE_URL_VARIABLE,
+    TOKEN_VARIABLE,
+    SettingsError,
+    TokenMissingError,
+)
+
+DEFAULT_API_BASE_URL = "https://api.acedata.cloud"
+DEFAULT_REQUEST_TIMEOUT_SECONDS = 15.0
+MAX_REQUEST_TIMEOUT_SECONDS = 600.0
+TIMEOUT_VARIABLE = "HAILUO_REQUEST_TIMEOUT_SECONDS"
+LOG_LEVEL_VARIABLE = "HAILUO_LOG_LEVEL"
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+# What a host leaves behind when a template such as "${user_config.api_token}" was not filled in.
+_PLACEHOLDER = re.compile(r"\$\{[^}]*\}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Settings in force.
+
+    Attributes:
+        api_token: bearer token of Ace Data Cloud; None if there is none.
+        api_base_url: where the API is, without a slash at its end.
+        request_timeout_seconds: how long one HTTP request may take in all, in seconds.
+        log_level: threshold of the log on stderr.
+        sandbox: whether answers come from the embedded sandbox.
+        problem: why these settings cannot be used; no request is sent while it is set.
+
+    """
+
+    api_token: str | None = field(default=None, repr=False)
+    api_base_url: str = DEFAULT_API_BASE_URL
+    request_timeout_seconds: float = DEFAULT_REQUEST_TIMEOUT_SECONDS
+    log_level: str = "WARNING"
+    sandbox: bool = False
+    problem: SettingsError | None = None
+
+    def usable_token(self) -> str:
+        """Return the token.
+
+        Raises:
+            SettingsError: the settings cannot be used, so no request may be sent.
+
+        """
+        if self.problem is not None:
+            # A new one each time: an exception raised again and again gathers tracebacks.
+            raise SettingsError(self.problem.happened, self.problem.remedy)
+        if self.api_token is None:
+            raise TokenMissingError
+        return self.api_token
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Read the settings from environment variables.
+
+    A variable that is empty, blank or still an unfilled placeholder (`${…}`) counts as not set.
+
+    Raises:
+        SettingsError: a value cannot be used; the message names the variable, never the token.
+
+    """
+    return Settings(
+        api_token=_token(_value(environ, TOKEN_VARIABLE)),
+        api_base_url=_base_url(_value(environ, BASE_URL_VARIABLE)),
+        request_timeout_seconds=_timeout(_value(environ, TIMEOUT_VARIABLE)),
+        log_level=_log_level(_value(environ, LOG_LEVEL_VARIABLE)),
+    )
+
+
+def is_loopback(base_url: str) -> bool:
+    """Tell whether the host of `base_url` is this machine."""
+    host = httpx.URL(base_url).host
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _value(environ: Mapping[str, str], variable: str) -> str | None:
+    value = environ.get(variable, "").strip()
+    return None if not value or _PLACEHOLDER.fullmatch(value) else value
+
+
+def _token(value: str | None) -> str | None:
+    if value is None:
+        return None
+    # People copy the whole header from the documentation.
+    token = re.sub(r"\Abearer\s+", "", value, flags=re.IGNORECASE)
+    if not re.fullmatch(r"[!-~]+", token):
+        raise SettingsError(
+            f"{TOKEN_VARIABLE} holds characters that no token has (white space, control or "
+            "non-ASCII characters)",
+            "Ask the user to copy the token again and to restart this server.",
+        )
+    return token
+
+
+def _base_url(value: str | None) -> str:
+    if value is None:
+        return DEFAULT_API_BASE_URL
+    try:
+        # The parser that will make the requests, so that both see the same host.
+        url = httpx.URL(value)
+    except httpx.InvalidURL:
+        url = httpx.URL()
+    # The value is not repeated: it may hold a password.
+    if not url.host or url.scheme not in {"http", "https"}:
+        raise SettingsError(
+            f"{BASE_URL_VARIABLE} is not a URL such as {DEFAULT_API_BASE_URL}", _CORRECT_IT
+        )
+    if url.userinfo or url.query or url.fragment:
+        raise SettingsError(
+            f"{BASE_URL_VARIABLE} must be a plain URL, without user, query or fragment, such as "
+            f"{DEFAULT_API_BASE_URL}",
+            _CORRECT_IT,
+        )
+    base_url = str(url).rstrip("/")
+    if url.scheme != "https" and not is_loopback(base_url):
+        raise SettingsError(
+            f"{BASE_URL_VARIABLE} must start with https:// (http:// only for this machine: "
+            f"localhost, 127.0.0.1, [::1]), or the token would travel in the clear",
+            _CORRECT_IT,
+        )
+    return base_url
+
+
+_CORRECT_IT = (
+    "Ask the user to correct it, or to unset it to use the default, and to restart this server."
+)
+
+
+def _timeout(value: str | None) -> float:
+    if value is None:
+        return DEFAULT_REQUEST_TIMEOUT_SECONDS
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= MAX_REQUEST_TIMEOUT_SECONDS:
+        raise SettingsError(
+            f"{TIMEOUT_VARIABLE} must be a number of seconds above 0 and at most "
+            f"{MAX_REQUEST_TIMEOUT_SECONDS:g}",
+            _CORRECT_IT,
+        )
+    return seconds
+
+
+def _log_level(value: str | None) -> str:
+    if value is None:
+        return "WARNING"
+    level = value.upper()
+    if level not in LOG_LEVELS:
+        raise SettingsError(
+            f"{LOG_LEVEL_VARIABLE} must be one of {', '.join(LOG_LEVELS)}", _CORRECT_IT
+        )
+    return level

@@ -1,0 +1,309 @@
+"""What a record means, and the answers made of it.
+
+`classify` is the one place that decides on a task's state; it follows, row by row, the table in
+the API's contract. Everything else here words that decision for a model: short, true, complete,
+and enough to decide the next step.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from hailuo_tasks_mcp.errors import HailuoTasksError
+from hailuo_tasks_mcp.records import TaskRecord, Video
+from hailuo_tasks_mcp.text import clean_text, usable_url
+
+# The tools that a next step can name.
+RETRIEVE_TASK = "retrieve_task"
+RETRIEVE_TASKS_BATCH = "retrieve_tasks_batch"
+
+PROMPT_LIMIT = 120
+BATCH_PROMPT_LIMIT = 60
+# A batch of more tasks than this leaves out of its succeeded tasks what decides nothing any more.
+FULL_DETAIL_BATCH = 20
+
+_MESSAGE_LIMIT = 300
+_NAME_LIMIT = 64
+USUAL_DURATION = "1-2 minutes"
+# Ten times the usual duration: waiting on is no longer the likely way to a video.
+_STUCK_AFTER_SECONDS = 1200
+
+State = Literal["pending", "processing", "succeeded", "failed", "not_found", "unknown"]
+_DONE: frozenset[State] = frozenset({"succeeded", "failed", "not_found"})
+
+# The words seen for a video's state, besides the synonyms that cost nothing to know.
+_PENDING_WORDS = frozenset({"pending", "queued", "queueing", "submitted", "preparing"})
+_RUNNING_WORDS = _PENDING_WORDS | {"processing", "running", "in_progress"}
+_FAILED_WORDS = frozenset({"failed", "fail", "error", "cancelled", "canceled"})
+
+
+# Whole where it is whole: 32 says as much as 32.0.
+Seconds = Annotated[int | float, WithJsonSchema({"type": "number"})]
+
+
+class Answer(BaseModel):
+    """What a model is told; a field that is None is left out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the answer as a JSON object, without empty fields."""
+        return self.model_dump(exclude_none=True)
+
+
+class TaskFailure(Answer):
+    """Why a generation failed."""
+
+    code: Annotated[
+        str | None, Field(description="The API's code; `no_output`: ended without a video.")
+    ] = None
+    message: Annotated[str, Field(description="The reason, in the API's words.")]
+
+
+class TaskSummary(Answer):
+    """The answer for one task."""
+
+    task_id: Annotated[str, Field(description="The id asked for.")]
+    state: Annotated[State, Field(description="State of the generation.")]
+    done: Annotated[bool, Field(description="True if asking again will not change anything.")]
+    video_urls: Annotated[
+        list[str] | None, Field(description="The videos; only when succeeded.")
+    ] = None
+    failed_videos: Annotated[
+        int | None, Field(description="How many videos failed beside those.")
+    ] = None
+    error: Annotated[TaskFailure | None, Field(description="Why the generation failed.")] = None
+    model: Annotated[str | None, Field(description="The model that made it.")] = None
+    prompt: Annotated[str | None, Field(description="What was asked for; may be cut.")] = None
+    first_image_url: Annotated[str | None, Field(description="The image it starts from.")] = None
+    created_at: Annotated[str | None, Field(description="UTC, ISO 8601.")] = None
+    elapsed_seconds: Annotated[
+        Seconds | None, Field(description="Length of the run; age of a task that still runs.")
+    ] = None
+    trace_id: Annotated[str | None, Field(description="For the vendor's support.")] = None
+    next_step: Annotated[str | None, Field(description="What to do next.")] = None
+
+
+class BatchSummary(Answer):
+    """The answer for several tasks."""
+
+    counts: Annotated[dict[State, int], Field(description="How many tasks are in each state.")]
+    done: Annotated[bool, Field(description="True if all tasks are done.")]
+    tasks: Annotated[list[TaskSummary], Field(description="The tasks, in the order asked.")]
+    next_step: Annotated[str | None, Field(description="What to do next.")] = None
+
+
+def classify(record: TaskRecord | None) -> State:  # noqa: PLR0911 - a row, a return
+    """Decide what a record means; None stands for a task that the API does not know.
+
+    The rows of the contract's table, in its order: the first that fits decides.
+    """
+    if record is None:
+        return "not_found"
+    response, videos = record.response, record.videos
+    finished = record.finished_at is not None
+    # A structured error ends a run even without `finished_at`: an unavailable model is reported so.
+    structured = record.fault is not None and record.fault.code is not None
+    refused = response.success is False and (structured or finished)
+
+    if not refused and any(_word(video) in _RUNNING_WORDS for video in videos):
+        # In the second envelope, the word is the task's own and can say more.
+        queued = not response.data and _word(videos[0]) in _PENDING_WORDS
+        return "pending" if queued else "processing"
+    if _usable_urls(videos) and response.success is not False:
+        return "succeeded"
+    if refused or (videos and all(_word(video) in _FAILED_WORDS for video in videos)):
+        return "failed"
+    if response.unreadable:
+        return "unknown"
+    if finished and response.success:
+        return "failed"
+    if response.success is False:
+        # Only a bare string or nothing, and not finished: the platform's passing hiccup.
+        return "processing"
+    if (response.success and not videos) or record.started_at is not None:
+        return "processing"
+    nothing_yet = response.success is None and not videos and record.fault is None
+    is_task = record.task_id is not None or record.created_at is not None
+    return "pending" if nothing_yet and is_task and not finished else "unknown"
+
+
+def summarize_task(
+    task_id: str, record: TaskRecord | None, *, now: float, prompt_limit: int = PROMPT_LIMIT
+) -> TaskSummary:
+    """Make the answer for one task.
+
+    Args:
+        task_id: the id as asked.
+        record: the API's record; None if it does not know the task.
+        now: the time, in Unix seconds, from which a running task's age is told.
+        prompt_limit: how many characters of the prompt to show.
+
+    """
+    state = classify(record)
+    if record is None:
+        return TaskSummary(
+            task_id=task_id, state=state, done=True, next_step=_next_step(task_id, state, None)
+        )
+    videos = record.videos
+    elapsed = _elapsed_seconds(record, state, now)
+    return TaskSummary(
+        task_id=task_id,
+        state=state,
+        done=state in _DONE,
+        video_urls=_usable_urls(videos) if state == "succeeded" else None,
+        failed_videos=_count_failed(videos) if state == "succeeded" else None,
+        error=_failure(record) if state == "failed" else None,
+        model=_known("model", record, _NAME_LIMIT),
+        prompt=_known("prompt", record, prompt_limit),
+        first_image_url=usable_url(_first("first_image_url", record)),
+        created_at=_date(record.created_at),
+        elapsed_seconds=elapsed,
+        trace_id=_trace_id(record) if state in {"failed", "unknown"} else None,
+        next_step=_next_step(task_id, state, elapsed),
+    )
+
+
+def summarize_batch(
+    task_ids: Sequence[str],
+    records: Mapping[str, TaskRecord],
+    errors: Mapping[str, HailuoTasksError],
+    *,
+    now: float,
+) -> BatchSummary:
+    """Make the answer for several tasks.
+
+    Args:
+        task_ids: the ids as asked, without repeats.
+        records: the API's records by task id; an id that is in neither mapping is not found.
+        errors: why nothing could be learned of an id, by task id.
+        now: the time, in Unix seconds, from which a running task's age is told.
+
+    """
+    tasks = [
+        _unlearned_task(task_id, errors[task_id])
+        if task_id in errors
+        else _batch_task(task_id, records.get(task_id), now, len(task_ids))
+        for task_id in task_ids
+    ]
+    open_ids = [task.task_id for task in tasks if not task.done]
+    return BatchSummary(
+        counts=Counter(task.state for task in tasks),
+        done=not open_ids,
+        tasks=tasks,
+        next_step=_batch_next_step(open_ids, len(tasks)) if open_ids else None,
+    )
+
+
+def _batch_task(task_id: str, record: TaskRecord | None, now: float, size: int) -> TaskSummary:
+    task = summarize_task(task_id, record, now=now, prompt_limit=BATCH_PROMPT_LIMIT)
+    if not task.done:
+        # One call for all of them, not one for each.
+        return task.model_copy(update={"next_step": "See the batch's next_step."})
+    if task.state == "succeeded" and size > FULL_DETAIL_BATCH:
+        return task.model_copy(update={"model": None, "created_at": None, "elapsed_seconds": None})
+    return task
+
+
+def _unlearned_task(task_id: str, error: HailuoTasksError) -> TaskSummary:
+    return TaskSummary(
+        task_id=task_id,
+        state="unknown",
+        done=False,
+        next_step=f"Its state could not be learned: {error.happened}; see the batch's next_step.",
+    )
+
+
+def _batch_next_step(open_ids: Sequence[str], size: int) -> str:
+    return (
+        f"{len(open_ids)} of {size} not done (a run takes {USUAL_DURATION}): call "
+        f"{RETRIEVE_TASKS_BATCH}(task_ids={json.dumps(open_ids)}) again in about 15 seconds."
+    )
+
+
+def _next_step(task_id: str, state: State, elapsed_seconds: float | None) -> str | None:
+    """Say what to do next, in one sentence; None when there is nothing left to do."""
+    call = f'{RETRIEVE_TASK}(task_id="{task_id}")'
+    match state:
+        case "succeeded":
+            return None
+        case "failed":
+            return (
+                "Tell the user why it failed; another try is a new generation with a new task id."
+            )
+        case "not_found":
+            return "Ask the user to check the task id: the API knows no such task for this account."
+        case "unknown":
+            return (
+                f"The API's record fits no known state: call {call} once more and, if it stays "
+                "unknown, tell the user, with the task id and the trace id if there is one."
+            )
+    if elapsed_seconds is not None and elapsed_seconds >= _STUCK_AFTER_SECONDS:
+        return (
+            f"Running for {elapsed_seconds // 60:.0f} minutes where {USUAL_DURATION} are usual: "
+            f"tell the user that it may be stuck, and call {call} later if they want to wait on."
+        )
+    progress = "Not started yet" if state == "pending" else "Still running"
+    age = "" if elapsed_seconds is None else f" after {elapsed_seconds:.0f} s"
+    return f"{progress}{age} (a run takes {USUAL_DURATION}): call {call} again in about 15 seconds."
+
+
+def _word(video: Video) -> str:
+    return (video.state or video.status or "").lower()
+
+
+def _usable_urls(videos: Sequence[Video]) -> list[str]:
+    """Return the URLs that can be opened; what a failed video left behind is not one of them."""
+    urls = (usable_url(video.video_url) for video in videos if _word(video) not in _FAILED_WORDS)
+    return [url for url in urls if url is not None]
+
+
+def _count_failed(videos: Sequence[Video]) -> int | None:
+    return sum(_word(video) in _FAILED_WORDS for video in videos) or None
+
+
+def _failure(record: TaskRecord) -> TaskFailure:
+    fault = record.fault
+    if fault is None and record.response.success:
+        return TaskFailure(code="no_output", message="The run ended without a video.")
+    code = clean_text(fault.code or "", _NAME_LIMIT) if fault else None
+    message = clean_text(fault.message or "", _MESSAGE_LIMIT) if fault else None
+    return TaskFailure(code=code or None, message=message or "The API gave no reason.")
+
+
+def _first(field: Literal["model", "prompt", "first_image_url"], record: TaskRecord) -> str | None:
+    """Return what a video says of itself or, as long as there is none, what was asked for."""
+    sources = [*record.videos, record.request, record]
+    return next((value for source in sources if (value := getattr(source, field, None))), None)
+
+
+def _known(field: Literal["model", "prompt"], record: TaskRecord, limit: int) -> str | None:
+    return clean_text(_first(field, record) or "", limit) or None
+
+
+def _date(moment: float | None) -> str | None:
+    if moment is None:
+        return None
+    return datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _elapsed_seconds(record: TaskRecord, state: State, now: float) -> Seconds | None:
+    begun = record.started_at if record.started_at is not None else record.created_at
+    if state in {"pending", "processing"}:
+        begun = record.created_at if record.created_at is not None else record.started_at
+        # A clock that runs behind the API's must not make a task younger than new.
+        return None if begun is None else max(0, int(now - begun))
+    seconds = record.elapsed
+    if seconds is None and begun is not None and record.finished_at is not None:
+        seconds = record.finished_at - begun
+    if seconds is None or seconds < 0:
+        return None
+    return int(seconds) if seconds.is_integer() else round(seconds, 1)
+
+
+def _trace_id(record: TaskRecord) -> str | None:
+    return clean_text(record.response.trace_id or record.trace_id or "", _NAME_LIMIT) or None

@@ -1,0 +1,266 @@
+"""The two tools: what they publish, and what they do.
+
+A tool takes the client, the clock's time and its checked arguments, and returns an answer. The
+rest (refusing bad arguments, wording errors, writing the answer down) is the same for every tool
+and is done once, in `call_tool`.
+"""
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar
+
+from mcp_types import CallToolResult, TextContent, Tool, ToolAnnotations
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
+
+from hailuo_tasks_mcp.client import HailuoTasksClient
+from hailuo_tasks_mcp.errors import HailuoTasksError
+from hailuo_tasks_mcp.schema import flat_schema
+from hailuo_tasks_mcp.summary import (
+    RETRIEVE_TASK,
+    RETRIEVE_TASKS_BATCH,
+    Answer,
+    BatchSummary,
+    TaskSummary,
+    summarize_batch,
+    summarize_task,
+)
+from hailuo_tasks_mcp.text import clean_text
+
+MAX_TASK_IDS = 100
+MAX_TASK_ID_LENGTH = 128
+
+TaskId = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True,
+        min_length=1,
+        max_length=MAX_TASK_ID_LENGTH,
+        pattern=r"^[A-Za-z0-9_.:-]+$",
+    ),
+]
+
+
+def _split_ids(value: object) -> object:
+    """Take a list apart that arrived as one string: JSON, "a, b", or a bare id."""
+    if not isinstance(value, str):
+        return value
+    try:
+        decoded = json.loads(value)
+    except (ValueError, RecursionError):
+        decoded = None
+    if isinstance(decoded, list):
+        return decoded
+    text = decoded if isinstance(decoded, str) else value
+    return [part for part in re.split(r"[\s,;，、；]+", text) if part]
+
+
+def _fold_repeats(task_ids: list[str]) -> list[str]:
+    folded = list(dict.fromkeys(task_ids))
+    if not 1 <= len(folded) <= MAX_TASK_IDS:
+        raise PydanticCustomError(
+            "ids_count",
+            "takes 1 to {most} different ids, not {count}; ask for more in further calls",
+            {"most": MAX_TASK_IDS, "count": len(folded)},
+        )
+    return folded
+
+
+Clock = Callable[[], float]
+"""Tells the time, in Unix seconds."""
+
+_STATES = (
+    "States: pending or processing (ask again), succeeded (`video_urls`), failed (`error`), "
+    "not_found (check the id), unknown (could not be told; ask once more)."
+)
+
+
+class _Arguments(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+ArgumentsT = TypeVar("ArgumentsT", bound=_Arguments)
+
+
+class RetrieveTaskArguments(_Arguments):
+    """Arguments of `retrieve_task`."""
+
+    task_id: Annotated[
+        TaskId, Field(description="Task id that the video generation answered with.")
+    ]
+
+
+class RetrieveTasksBatchArguments(_Arguments):
+    """Arguments of `retrieve_tasks_batch`."""
+
+    task_ids: Annotated[
+        list[TaskId],
+        BeforeValidator(_split_ids),
+        AfterValidator(_fold_repeats),
+        Field(
+            description="Task ids, in the order in which to answer.",
+            # Published, but counted after folding.
+            json_schema_extra={"minItems": 1, "maxItems": MAX_TASK_IDS},
+        ),
+    ]
+
+
+async def _retrieve_task(
+    client: HailuoTasksClient, now: Clock, arguments: RetrieveTaskArguments
+) -> TaskSummary:
+    record = await client.retrieve(arguments.task_id)
+    return summarize_task(arguments.task_id, record, now=now())
+
+
+async def _retrieve_tasks_batch(
+    client: HailuoTasksClient, now: Clock, arguments: RetrieveTasksBatchArguments
+) -> BatchSummary:
+    records, errors = await client.retrieve_batch(arguments.task_ids)
+    return summarize_batch(arguments.task_ids, records, errors, now=now())
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec(Generic[ArgumentsT]):
+    """One tool.
+
+    Attributes:
+        definition: what is published.
+        arguments: what the arguments are checked against.
+        handler: what is done with them.
+
+    """
+
+    definition: Tool
+    arguments: type[ArgumentsT]
+    handler: Callable[[HailuoTasksClient, Clock, ArgumentsT], Awaitable[Answer]]
+
+
+def make_tools() -> dict[str, ToolSpec[Any]]:
+    """Return the tools by name, in the order in which they are listed."""
+    specs: list[ToolSpec[Any]] = [
+        ToolSpec(
+            _definition(
+                RETRIEVE_TASK,
+                "Retrieve a Hailuo task",
+                "Look up one Hailuo (MiniMax) video-generation task: its state and, once it has "
+                "succeeded, its video URLs. "
+                f"For two or more ids use {RETRIEVE_TASKS_BATCH} instead. {_STATES} Returns a "
+                "short JSON object; `done` tells whether asking again is pointless, `next_step` "
+                "what to do otherwise. A failed generation is a normal answer with its `error`.",
+                RetrieveTaskArguments,
+                TaskSummary,
+            ),
+            RetrieveTaskArguments,
+            _retrieve_task,
+        ),
+        ToolSpec(
+            _definition(
+                RETRIEVE_TASKS_BATCH,
+                "Retrieve several Hailuo tasks",
+                "Look up several Hailuo (MiniMax) video-generation tasks in one call: the state "
+                f"of each and the video URLs of those that succeeded. For a single id use "
+                f"{RETRIEVE_TASK}. {_STATES} Returns `counts` by state, `done` when all are, and "
+                "`tasks` in the order asked; while some are not done, `next_step` names the call "
+                "for just those.",
+                RetrieveTasksBatchArguments,
+                BatchSummary,
+            ),
+            RetrieveTasksBatchArguments,
+            _retrieve_tasks_batch,
+        ),
+    ]
+    return {spec.definition.name: spec for spec in specs}
+
+
+async def call_tool(
+    spec: ToolSpec[Any],
+    client: HailuoTasksClient,
+    now: Clock,
+    arguments: Mapping[str, Any] | None,
+) -> CallToolResult:
+    """Call a tool with unchecked arguments.
+
+    What a model can mend or pass on (bad arguments, an API that does not answer) comes back as a
+    result with `is_error`; anything else is a defect of this server and is raised.
+    """
+    try:
+        checked = spec.arguments.model_validate(arguments or {})
+    except ValidationError as error:
+        return _failure(_refusal(spec, error))
+    try:
+        answer = await spec.handler(client, now, checked)
+    except HailuoTasksError as error:
+        return _failure(str(error))
+    data = answer.as_data()
+    # Some hosts show a model only the one, some only the other.
+    return CallToolResult(
+        content=[TextContent(type="text", text=compact_json(data))], structured_content=data
+    )
+
+
+def compact_json(data: Any) -> str:
+    """Return `data` as JSON in as few characters as it takes."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+
+def _definition(
+    name: str,
+    title: str,
+    description: str,
+    arguments: type[_Arguments],
+    answer: type[Answer],
+) -> Tool:
+    return Tool(
+        name=name,
+        title=title,
+        description=description,
+        input_schema=flat_schema(arguments, "validation"),
+        output_schema=flat_schema(answer, "serialization"),
+        annotations=ToolAnnotations(
+            read_only_hint=True,
+            destructive_hint=False,
+            idempotent_hint=True,
+            open_world_hint=True,
+        ),
+    )
+
+
+def _failure(text: str) -> CallToolResult:
+    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+
+
+def _refusal(spec: ToolSpec[Any], error: ValidationError) -> str:
+    """Say what is wrong with the arguments, without repeating their values."""
+    problems = []
+    for detail in error.errors(include_url=False, include_input=False, include_context=False):
+        name, *path = (clean_text(str(step), _SHOWN_NAME_LENGTH) for step in detail["loc"])
+        where = f"`{name}`" + "".join(f" item {int(step) + 1}" for step in path)
+        problems.append(f"{where} {_PROBLEMS.get(detail['type'], detail['msg'])}")
+    hidden = len(problems) - _SHOWN_PROBLEMS
+    shown = "; ".join(problems[:_SHOWN_PROBLEMS]) + (f"; and {hidden} more" if hidden > 0 else "")
+    takes = ", ".join(f"`{name}`" for name in spec.arguments.model_fields)
+    return f"Nothing was looked up: {shown}. {spec.definition.name} takes {takes}."
+
+
+_SHOWN_PROBLEMS = 3
+_SHOWN_NAME_LENGTH = 64
+
+_PROBLEMS = {
+    "extra_forbidden": "is not an argument of this tool",
+    "missing": "is required",
+    "string_type": "must be a string",
+    "list_type": "must be a list of strings",
+    "string_too_short": "must not be blank",
+    "string_too_long": f"must be at most {MAX_TASK_ID_LENGTH} characters long",
+    "string_pattern_mismatch": "may only hold letters, digits, '-', '_', '.' and ':'",
+}
