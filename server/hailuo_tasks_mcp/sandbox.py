@@ -157,7 +157,7 @@ class _Tasks:
             id=task_id,
             platform_id=uuid.uuid4().hex[:24],
             trace_id=str(uuid.uuid4()),
-            created_at=round(self._now() - (RUN_SECONDS if finished else 0), 3),
+            created_at=round(self._now() - (RUN_SECONDS + 1 if finished else 0), 3),
             request=request,
             video_id=uuid.uuid4().hex[:26],
             video_url=_video_url(task_id),

@@ -30,6 +30,10 @@ def flat_schema(model: type[BaseModel], mode: JsonSchemaMode) -> dict[str, Any]:
     """Return the JSON Schema of `model`, flat: no `$ref`, no `$defs`, no titles."""
     schema = model.model_json_schema(mode=mode, schema_generator=_FlatSchema)
     definitions = schema.pop("$defs", {})
+    for node in (schema, *definitions.values()):
+        # The name and docstring of a class are for readers of the code.
+        node.pop("title", None)
+        node.pop("description", None)
 
     def flat(node: Any) -> Any:
         if isinstance(node, list):
@@ -37,18 +41,9 @@ def flat_schema(model: type[BaseModel], mode: JsonSchemaMode) -> dict[str, Any]:
         if not isinstance(node, dict):
             return node
         if "$ref" in node:
-            node = definitions[node["$ref"].rsplit("/", 1)[-1]] | node
-        return {
-            key: flat(value)
-            for key, value in node.items()
-            # A model's own title and docstring tell nothing that a field's description does not.
-            if key != "$ref"
-            and not (
-                key in {"title", "description"}
-                and node.get("type") == "object"
-                and "properties" in node
-            )
-        }
+            name = node["$ref"].rpartition("/")[2]
+            node = definitions[name] | {k: v for k, v in node.items() if k != "$ref"}
+        return {key: flat(value) for key, value in node.items()}
 
     flattened: dict[str, Any] = flat(schema)
     return flattened

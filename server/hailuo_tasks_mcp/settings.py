@@ -118,7 +118,8 @@ def _base_url(value: str | None) -> str:
     except httpx.InvalidURL:
         url = httpx.URL()
     # The value is not repeated: it may hold a password.
-    if not url.host or url.scheme not in {"http", "https"}:
+    host = url.raw_host.decode("ascii")
+    if not re.fullmatch(r"[\w.:-]+", host, re.ASCII) or url.scheme not in {"http", "https"}:
         raise SettingsError(
             f"{BASE_URL_VARIABLE} is not a URL such as {DEFAULT_API_BASE_URL}", _CORRECT_IT
         )

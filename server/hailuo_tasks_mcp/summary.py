@@ -91,7 +91,7 @@ class TaskSummary(Answer):
 class BatchSummary(Answer):
     """The answer for several tasks."""
 
-    counts: Annotated[dict[State, int], Field(description="How many tasks are in each state.")]
+    counts: Annotated[dict[str, int], Field(description="How many tasks are in each state.")]
     done: Annotated[bool, Field(description="True if all tasks are done.")]
     tasks: Annotated[list[TaskSummary], Field(description="The tasks, in the order asked.")]
     next_step: Annotated[str | None, Field(description="What to do next.")] = None

@@ -81,7 +81,7 @@ Clock = Callable[[], float]
 
 _STATES = (
     "States: pending or processing (ask again), succeeded (`video_urls`), failed (`error`), "
-    "not_found (check the id), unknown (could not be told; ask once more)."
+    "not_found (check the id), unknown (not to be told; ask once more)."
 )
 
 
@@ -95,9 +95,7 @@ ArgumentsT = TypeVar("ArgumentsT", bound=_Arguments)
 class RetrieveTaskArguments(_Arguments):
     """Arguments of `retrieve_task`."""
 
-    task_id: Annotated[
-        TaskId, Field(description="Task id that the video generation answered with.")
-    ]
+    task_id: Annotated[TaskId, Field(description="Task id, as the video generation returned it.")]
 
 
 class RetrieveTasksBatchArguments(_Arguments):
@@ -108,7 +106,7 @@ class RetrieveTasksBatchArguments(_Arguments):
         BeforeValidator(_split_ids),
         AfterValidator(_fold_repeats),
         Field(
-            description="Task ids, in the order in which to answer.",
+            description="1 to 100 task ids; the answer keeps their order.",
             # Published, but counted after folding.
             json_schema_extra={"minItems": 1, "maxItems": MAX_TASK_IDS},
         ),
@@ -152,11 +150,11 @@ def make_tools() -> dict[str, ToolSpec[Any]]:
             _definition(
                 RETRIEVE_TASK,
                 "Retrieve a Hailuo task",
-                "Look up one Hailuo (MiniMax) video-generation task: its state and, once it has "
-                "succeeded, its video URLs. "
-                f"For two or more ids use {RETRIEVE_TASKS_BATCH} instead. {_STATES} Returns a "
-                "short JSON object; `done` tells whether asking again is pointless, `next_step` "
-                "what to do otherwise. A failed generation is a normal answer with its `error`.",
+                "Get the state and the video URLs of one Hailuo (MiniMax) video-generation task. "
+                f"For two or more ids use {RETRIEVE_TASKS_BATCH} instead. {_STATES} "
+                "Returns a short JSON object: `done` is true when asking again would change "
+                "nothing; otherwise `next_step` says when and how to. A failed generation is a "
+                "normal answer.",
                 RetrieveTaskArguments,
                 TaskSummary,
             ),
@@ -167,11 +165,10 @@ def make_tools() -> dict[str, ToolSpec[Any]]:
             _definition(
                 RETRIEVE_TASKS_BATCH,
                 "Retrieve several Hailuo tasks",
-                "Look up several Hailuo (MiniMax) video-generation tasks in one call: the state "
-                f"of each and the video URLs of those that succeeded. For a single id use "
-                f"{RETRIEVE_TASK}. {_STATES} Returns `counts` by state, `done` when all are, and "
-                "`tasks` in the order asked; while some are not done, `next_step` names the call "
-                "for just those.",
+                "Get the states and the video URLs of several Hailuo (MiniMax) video-generation "
+                f"tasks in one call. For a single id use {RETRIEVE_TASK} instead. {_STATES} "
+                "Returns `counts` by state, `tasks` in the order asked, and `done`, which is true "
+                "when all are done; otherwise `next_step` is the call for just those that are not.",
                 RetrieveTasksBatchArguments,
                 BatchSummary,
             ),

@@ -1,0 +1,124 @@
+"""What several test files share: example bodies, stand-ins for the API, and one way to call."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+from mcp import Client
+from mcp_types import CallToolResult, TextContent
+
+from hailuo_tasks_mcp.server import create_server
+from hailuo_tasks_mcp.settings import Settings
+
+EXAMPLES = Path(__file__).parent / "examples"
+TOKEN = "planted-token-0123456789"
+DOCUMENTED_ID = "58cc618b-9639-4ee7-add2-d2fcf260d9a3"
+TIMED_ID = "09d4a93e-d5c8-4778-bdf2-711773d71c59"
+# 32 seconds after the timed example was created.
+NOW = 1736863661.511 + 32
+
+Json = dict[str, Any]
+Answer = httpx.Response | Exception
+
+
+def example(name: str) -> Any:
+    """Return an example body of the API's contract."""
+    return json.loads((EXAMPLES / f"{name}.json").read_text())
+
+
+def task_ids(count: int) -> list[str]:
+    return [f"task-{number}" for number in range(count)]
+
+
+def succeeded(task_id: str) -> Json:
+    """Return the documented record under another id."""
+    record: Json = example("retrieve")
+    record["id"] = record["response"]["task_id"] = task_id
+    return record
+
+
+class ScriptedApi(httpx.AsyncBaseTransport):
+    """Answers each request with the next of the given answers, the last one for ever."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = list(answers)
+        self.requests: list[httpx.Request] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    @property
+    def questions(self) -> list[Json]:
+        return [json.loads(request.content) for request in self.requests]
+
+
+class PagingApi(httpx.AsyncBaseTransport):
+    """Knows some tasks and answers batches in pages, newest (last known) first."""
+
+    def __init__(
+        self,
+        known: Sequence[str],
+        *,
+        page_size: int,
+        obeys_limit: bool = False,
+        counts_all: bool = False,
+    ) -> None:
+        self.known = list(known)
+        self.page_size = page_size
+        self.obeys_limit = obeys_limit
+        self.counts_all = counts_all
+        self.questions: list[Json] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        question = json.loads(request.content)
+        self.questions.append(question)
+        wanted = set(question["ids"])
+        found = [succeeded(task_id) for task_id in reversed(self.known) if task_id in wanted]
+        page = found[: question["limit"] if self.obeys_limit else self.page_size]
+        count = len(found) if self.counts_all else len(page)
+        return httpx.Response(200, json={"items": page, "count": count})
+
+
+def settings(**changes: Any) -> Settings:
+    return Settings(**({"api_token": TOKEN, "api_base_url": "https://api.test"} | changes))
+
+
+async def call(
+    tool: str,
+    arguments: Json,
+    transport: httpx.AsyncBaseTransport,
+    *,
+    now: Callable[[], float] = lambda: NOW,
+    **changes: Any,
+) -> CallToolResult:
+    """Call a tool of a new server in memory, as a host would."""
+    async with Client(create_server(settings(**changes), transport=transport, now=now)) as client:
+        return await client.call_tool(tool, arguments)
+
+
+def text_of(result: CallToolResult) -> str:
+    """Return the one text block of a result."""
+    (block,) = result.content
+    assert isinstance(block, TextContent)
+    return block.text
+
+
+def data_of(result: CallToolResult) -> Json:
+    """Return the answer of a call that went well, having seen that both channels agree."""
+    assert not result.is_error, text_of(result)
+    assert json.loads(text_of(result)) == result.structured_content
+    data: Json = result.structured_content
+    return data
+
+
+def error_of(result: CallToolResult) -> str:
+    """Return the text of a call that failed, which has nothing else."""
+    assert result.is_error
+    assert result.structured_content is None
+    return text_of(result)

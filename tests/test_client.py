@@ -1,0 +1,396 @@
+"""The API over HTTP: what is asked, how a batch is made whole, and what each fault is called."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+from helpers import DOCUMENTED_ID, TIMED_ID, TOKEN, PagingApi, ScriptedApi, example, settings, task_ids
+
+from hailuo_tasks_mcp.client import BatchRecords, HailuoTasksClient
+from hailuo_tasks_mcp.errors import (
+    AccessDeniedError,
+    BalanceUsedUpError,
+    HailuoTasksError,
+    RateLimitedError,
+    RequestRejectedError,
+    SettingsError,
+    TokenMissingError,
+    TokenRejectedError,
+    UnreachableError,
+    UnreadableAnswerError,
+    UpstreamError,
+    WrongBaseUrlError,
+)
+from hailuo_tasks_mcp.records import TaskRecord
+
+ERRORS = example("errors")
+
+
+async def retrieve(transport: httpx.AsyncBaseTransport, task_id: str = "t") -> TaskRecord | None:
+    async with HailuoTasksClient(settings(), transport=transport) as client:
+        return await client.retrieve(task_id)
+
+
+async def retrieve_batch(transport: httpx.AsyncBaseTransport, ids: list[str]) -> BatchRecords:
+    async with HailuoTasksClient(settings(), transport=transport) as client:
+        return await client.retrieve_batch(ids)
+
+
+async def failure_of(*answers: httpx.Response | Exception) -> HailuoTasksError:
+    with pytest.raises(HailuoTasksError) as caught:
+        await retrieve(ScriptedApi(*answers))
+    return caught.value
+
+
+async def test_one_task_is_asked_for_as_documented() -> None:
+    api = ScriptedApi(httpx.Response(200, json=example("retrieve")))
+
+    record = await retrieve(api, DOCUMENTED_ID)
+
+    assert record is not None
+    assert record.task_id == DOCUMENTED_ID
+    (request,) = api.requests
+    assert request.method == "POST"
+    assert request.url == "https://api.test/hailuo/tasks"
+    assert json.loads(request.content) == {"action": "retrieve", "id": DOCUMENTED_ID}
+    assert request.headers["accept"] == "application/json"
+    assert request.headers["authorization"] == f"Bearer {TOKEN}"
+    assert request.headers["content-type"] == "application/json"
+
+
+async def test_a_base_url_with_a_path_keeps_it() -> None:
+    api = ScriptedApi(httpx.Response(200, json={}))
+
+    async with HailuoTasksClient(
+        settings(api_base_url="https://gateway.test/acedata"), transport=api
+    ) as client:
+        await client.retrieve("t")
+
+    assert api.requests[0].url == "https://gateway.test/acedata/hailuo/tasks"
+
+
+async def test_an_empty_object_is_no_record() -> None:
+    assert await retrieve(ScriptedApi(httpx.Response(200, json={}))) is None
+
+
+async def test_the_second_envelope_is_read() -> None:
+    api = ScriptedApi(httpx.Response(200, json=example("second_envelope")["single"]))
+
+    record = await retrieve(api, "task-123")
+
+    assert record is not None
+    assert record.task_id == "task-123"
+
+
+async def test_the_documented_batch_is_read_by_id() -> None:
+    api = ScriptedApi(httpx.Response(200, json=example("retrieve_batch")))
+
+    batch = await retrieve_batch(api, [DOCUMENTED_ID, TIMED_ID])
+
+    assert set(batch.records) == {DOCUMENTED_ID, TIMED_ID}
+    assert batch.errors == {}
+    assert api.questions == [
+        {"action": "retrieve_batch", "ids": [DOCUMENTED_ID, TIMED_ID], "limit": 2}
+    ]
+
+
+async def test_the_second_envelope_is_read_in_a_batch() -> None:
+    api = ScriptedApi(httpx.Response(200, json=example("second_envelope")["batch"]))
+
+    assert set((await retrieve_batch(api, ["task-123"])).records) == {"task-123"}
+
+
+async def test_fifty_ids_take_one_request_where_limit_is_obeyed() -> None:
+    api = PagingApi(task_ids(50), page_size=12, obeys_limit=True)
+
+    batch = await retrieve_batch(api, task_ids(50))
+
+    assert set(batch.records) == set(task_ids(50))
+    assert len(api.questions) == 1
+
+
+@pytest.mark.parametrize("counts_all", [True, False])
+@pytest.mark.parametrize(("page_size", "requests"), [(1, 50), (12, 5), (100, 1)])
+async def test_a_batch_is_whole_whatever_the_page_size(
+    page_size: int, requests: int, counts_all: bool
+) -> None:
+    api = PagingApi(task_ids(50), page_size=page_size, counts_all=counts_all)
+
+    batch = await retrieve_batch(api, task_ids(50))
+
+    assert set(batch.records) == set(task_ids(50))
+    assert len(api.questions) == requests
+
+
+@pytest.mark.parametrize("page_size", [1, 12, 100])
+async def test_an_id_is_unknown_only_once_a_round_brought_nothing_new(page_size: int) -> None:
+    api = PagingApi(task_ids(13), page_size=page_size)
+
+    batch = await retrieve_batch(api, ["unknown", *task_ids(13)])
+
+    assert set(batch.records) == set(task_ids(13))
+    assert batch.errors == {}
+    assert api.questions[-1]["ids"] == ["unknown"]
+
+
+async def test_ids_that_are_all_unknown_take_one_request() -> None:
+    api = PagingApi([], page_size=12)
+
+    assert await retrieve_batch(api, ["a", "b"]) == ({}, {})
+    assert len(api.questions) == 1
+
+
+async def test_a_thousand_ids_go_through_in_chunks_of_a_hundred() -> None:
+    api = PagingApi(task_ids(1000), page_size=12, obeys_limit=True)
+
+    batch = await retrieve_batch(api, task_ids(1000))
+
+    assert len(batch.records) == 1000
+    assert [len(question["ids"]) for question in api.questions] == [100] * 10
+
+
+async def test_no_more_than_a_few_chunks_are_asked_for_at_once() -> None:
+    under_way: list[int] = []
+    most = 0
+    proceed = asyncio.Event()
+
+    class SlowApi(PagingApi):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            nonlocal most
+            under_way.append(1)
+            most = max(most, len(under_way))
+            if most == 4:
+                proceed.set()
+            await proceed.wait()
+            under_way.pop()
+            return await super().handle_async_request(request)
+
+    async with asyncio.timeout(5):
+        await retrieve_batch(SlowApi(task_ids(1000), page_size=100), task_ids(1000))
+
+    assert most == 4
+
+
+async def test_repeated_ids_are_asked_for_once() -> None:
+    api = PagingApi(["a", "b"], page_size=12)
+
+    await retrieve_batch(api, ["a", "b", "a"])
+
+    assert api.questions[0]["ids"] == ["a", "b"]
+
+
+async def test_no_ids_are_no_request() -> None:
+    api = PagingApi([], page_size=12)
+
+    assert await retrieve_batch(api, []) == ({}, {})
+    assert api.questions == []
+
+
+async def test_what_came_before_a_fault_is_kept_and_the_rest_carries_the_fault() -> None:
+    first = httpx.Response(200, json={"items": [example("retrieve")], "count": 2})
+    api = ScriptedApi(first, httpx.Response(500, json=ERRORS["500"]))
+
+    batch = await retrieve_batch(api, [DOCUMENTED_ID, "b"])
+
+    assert set(batch.records) == {DOCUMENTED_ID}
+    assert isinstance(batch.errors["b"], UpstreamError)
+
+
+async def test_a_batch_of_which_nothing_came_is_an_error() -> None:
+    with pytest.raises(UpstreamError):
+        await retrieve_batch(ScriptedApi(httpx.Response(500, json=ERRORS["500"])), ["a", "b"])
+
+
+async def test_records_of_other_tasks_and_junk_in_a_batch_are_passed_over() -> None:
+    junk: list[Any] = [None, "x", {}, {"items": []}, {"response": {}}, {"id": ["a"]}]
+    page = {"items": [*junk, example("retrieve")], "count": 7}
+    api = ScriptedApi(httpx.Response(200, json=page))
+
+    assert set((await retrieve_batch(api, [DOCUMENTED_ID, "b"])).records) == {DOCUMENTED_ID}
+
+
+async def test_a_record_that_names_its_task_only_in_its_response_is_found() -> None:
+    record = example("retrieve")
+    del record["id"]
+    api = ScriptedApi(httpx.Response(200, json={"items": [record]}))
+
+    assert set((await retrieve_batch(api, [DOCUMENTED_ID])).records) == {DOCUMENTED_ID}
+
+
+@pytest.mark.parametrize("body", [{}, {"items": None}, {"items": "x"}, {"count": 1}])
+async def test_a_batch_without_a_list_of_items_is_unreadable(body: Any) -> None:
+    with pytest.raises(UnreadableAnswerError, match="without items"):
+        await retrieve_batch(ScriptedApi(httpx.Response(200, json=body)), ["a"])
+
+
+async def test_the_record_of_another_task_is_not_passed_off_as_the_answer() -> None:
+    with pytest.raises(UnreadableAnswerError, match="record of another task"):
+        await retrieve(ScriptedApi(httpx.Response(200, json=example("retrieve"))), "t")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "words"),
+    [
+        (401, ERRORS["401"], TokenRejectedError, "ACEDATACLOUD_API_TOKEN"),
+        (401, {"error": {"code": "token_expired"}}, TokenRejectedError, "https://api.test"),
+        (401, {"error": {"code": "no_token"}}, TokenRejectedError, "no_token"),
+        (400, ERRORS["400 token_mismatched"], TokenRejectedError, "not matched with API"),
+        (400, ERRORS["400 api_not_implemented"], RequestRejectedError, "api_not_implemented"),
+        (400, {"error": {"code": "bad_request"}}, RequestRejectedError, "will not help"),
+        (403, ERRORS["403 used_up"], BalanceUsedUpError, "top it up"),
+        (403, {"error": {"code": "disabled"}}, AccessDeniedError, "disabled"),
+        (403, {"error": {"code": "anything"}}, AccessDeniedError, "anything"),
+        (404, ERRORS["404 no_api"], WrongBaseUrlError, "ACEDATACLOUD_API_BASE_URL"),
+        (429, ERRORS["429"], RateLimitedError, "30 seconds"),
+        (500, ERRORS["500"], UpstreamError, "fetch failed"),
+        (408, None, UpstreamError, "HTTP 408"),
+        (502, None, UpstreamError, "HTTP 502"),
+        (503, {"error": "overloaded"}, UpstreamError, "overloaded"),
+        (504, {"error": None}, UpstreamError, "HTTP 504"),
+        (418, None, RequestRejectedError, "HTTP 418"),
+        (302, None, WrongBaseUrlError, "https://api.test"),
+        # An error is one under whatever status it comes.
+        (200, ERRORS["401"], TokenRejectedError, "invalid_token"),
+        (200, ERRORS["500"], UpstreamError, "api_error"),
+        (200, {"success": False, "error": "odd"}, UpstreamError, "odd"),
+    ],
+)
+async def test_each_error_of_the_api_is_called_by_its_name(
+    status: int, body: Any, kind: type[HailuoTasksError], words: str
+) -> None:
+    error = await failure_of(httpx.Response(status, json=body))
+
+    assert type(error) is kind
+    assert words in str(error)
+
+
+async def test_an_error_carries_code_message_and_trace_id() -> None:
+    assert str(await failure_of(httpx.Response(401, json=ERRORS["401"]))) == (
+        "The API rejected the token (HTTP 401, invalid_token: "
+        '"The specified token is invalid or wrong."). Ask the user to set '
+        "ACEDATACLOUD_API_TOKEN to a token that is valid for Hailuo at https://api.test and to "
+        "restart this server; tokens are made at https://platform.acedata.cloud. "
+        "Trace id for the vendor's support: 2efa9340-b21b-4e26-9e14-4aac95f343ab."
+    )
+
+
+async def test_a_page_of_a_proxy_is_told_by_its_status_alone() -> None:
+    page = "<html><body>" + "<p>Bad gateway</p>" * 1000 + "</body></html>"
+
+    error = str(await failure_of(httpx.Response(502, html=page)))
+
+    assert "HTTP 502" in error
+    assert "<" not in error
+
+
+async def test_an_errors_words_are_cleaned_and_cut() -> None:
+    body = {"error": {"code": "x" * 500, "message": "\u202eone\n" + "two " * 500}, "trace_id": "y" * 500}
+
+    error = str(await failure_of(httpx.Response(500, json=body)))
+
+    assert "one two" in error
+    assert "\u202e" not in error
+    assert "\n" not in error
+    assert len(error) < 700
+
+
+@pytest.mark.parametrize(
+    ("answer", "came"),
+    [
+        (httpx.Response(200, content=b"null"), "null"),
+        (httpx.Response(200, json=[example("retrieve")]), "a list"),
+        (httpx.Response(200, json="x"), "a string"),
+        (httpx.Response(200, json=1), "a number"),
+        (httpx.Response(200, json=1.5), "a number"),
+        (httpx.Response(200, json=True), "a truth value"),
+        (httpx.Response(200, html="<html>"), "text that is not JSON (text/html; charset=utf-8)"),
+        (httpx.Response(200, content=b'{"id": "t", "resp'), "text that is not JSON (no content type)"),
+        (httpx.Response(200, content=b"\xff\xfe\xff"), "text that is not JSON"),
+        (httpx.Response(200, content=b"[" * 100_000), "text that is not JSON"),
+        (httpx.Response(200), "an empty body"),
+        (httpx.DecodingError("bad gzip"), "a body that cannot be decoded"),
+    ],
+)
+async def test_an_answer_that_is_none_is_told_by_what_came(
+    answer: httpx.Response | Exception, came: str
+) -> None:
+    error = await failure_of(answer)
+
+    assert type(error) is UnreadableAnswerError
+    assert f"https://api.test answered with {came}" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (httpx.ConnectError("[Errno -2] Name not known"), "ConnectError: [Errno -2] Name not known"),
+        (httpx.ProxyError("403 Forbidden"), "ProxyError"),
+        (httpx.RemoteProtocolError("peer closed"), "RemoteProtocolError"),
+        (httpx.ReadTimeout("slow"), "No answer within 15 s from https://api.test"),
+        (httpx.ConnectTimeout("slow"), "No answer within 15 s"),
+    ],
+)
+async def test_an_answer_that_never_came_is_told_with_the_reason(
+    fault: Exception, words: str
+) -> None:
+    error = await failure_of(fault)
+
+    assert type(error) is UnreachableError
+    assert words in str(error)
+    assert "ACEDATACLOUD_API_BASE_URL" in str(error)
+
+
+async def test_an_answer_that_drips_in_is_given_up_in_time() -> None:
+    class HangingApi(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            await asyncio.Event().wait()
+            raise AssertionError(request)
+
+    async with asyncio.timeout(5):
+        async with HailuoTasksClient(
+            settings(request_timeout_seconds=0.01), transport=HangingApi()
+        ) as client:
+            with pytest.raises(UnreachableError, match=r"No answer within 0\.01 s"):
+                await client.retrieve("t")
+
+
+async def test_no_redirect_is_followed() -> None:
+    away = httpx.Response(307, headers={"location": "https://elsewhere.test/"})
+    api = ScriptedApi(away)
+
+    with pytest.raises(WrongBaseUrlError):
+        await retrieve(api)
+
+    assert [request.url.host for request in api.requests] == ["api.test"]
+
+
+async def test_a_token_that_the_api_echoes_is_not_repeated() -> None:
+    echo = {"error": {"code": "x", "message": f"Bearer {TOKEN} is odd"}, "trace_id": TOKEN}
+
+    error = str(await failure_of(httpx.Response(500, json=echo)))
+
+    assert TOKEN not in error
+    assert "Bearer [token] is odd" in error
+
+
+@pytest.mark.parametrize(
+    ("unusable", "kind"),
+    [
+        ({"api_token": None}, TokenMissingError),
+        ({"problem": SettingsError("It is wrong", "Mend it.")}, SettingsError),
+    ],
+)
+async def test_nothing_is_sent_with_settings_that_cannot_be_used(
+    unusable: dict[str, Any], kind: type[Exception]
+) -> None:
+    api = ScriptedApi(httpx.Response(200, json={}))
+
+    async with HailuoTasksClient(settings(**unusable), transport=api) as client:
+        with pytest.raises(kind):
+            await client.retrieve("t")
+        with pytest.raises(kind):
+            await client.retrieve_batch(["t"])
+
+    assert api.requests == []

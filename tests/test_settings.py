@@ -1,0 +1,127 @@
+"""The environment, read once and checked."""
+
+import pytest
+from helpers import TOKEN
+
+from hailuo_tasks_mcp.errors import SettingsError, TokenMissingError
+from hailuo_tasks_mcp.settings import Settings, read_settings
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    assert read_settings({}) == Settings(
+        api_token=None,
+        api_base_url="https://api.acedata.cloud",
+        request_timeout_seconds=15,
+        log_level="WARNING",
+        sandbox=False,
+        problem=None,
+    )
+
+
+def test_every_variable_is_read() -> None:
+    assert read_settings(
+        {
+            "ACEDATACLOUD_API_TOKEN": f" {TOKEN}\n",
+            "ACEDATACLOUD_API_BASE_URL": "https://gateway.test/acedata/",
+            "HAILUO_REQUEST_TIMEOUT_SECONDS": "2.5",
+            "HAILUO_LOG_LEVEL": "debug",
+        }
+    ) == Settings(
+        api_token=TOKEN,
+        api_base_url="https://gateway.test/acedata",
+        request_timeout_seconds=2.5,
+        log_level="DEBUG",
+    )
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t\n", "${TOKEN}", "${user_config.api_token}", " ${} "])
+def test_a_value_that_was_never_filled_in_counts_as_not_set(blank: str) -> None:
+    variables = (
+        "ACEDATACLOUD_API_TOKEN",
+        "ACEDATACLOUD_API_BASE_URL",
+        "HAILUO_REQUEST_TIMEOUT_SECONDS",
+        "HAILUO_LOG_LEVEL",
+    )
+
+    assert read_settings(dict.fromkeys(variables, blank)) == Settings()
+
+
+def test_a_token_pasted_with_its_scheme_is_taken() -> None:
+    assert read_settings({"ACEDATACLOUD_API_TOKEN": f"Bearer {TOKEN}"}).api_token == TOKEN
+
+
+def test_the_token_is_not_shown() -> None:
+    assert TOKEN not in repr(Settings(api_token=TOKEN))
+
+
+@pytest.mark.parametrize("token", [f"{TOKEN}\n{TOKEN}", f"{TOKEN} x", f"{TOKEN}é", f"{TOKEN}\x00"])
+def test_a_token_that_no_header_can_carry_is_refused_without_repeating_it(token: str) -> None:
+    with pytest.raises(SettingsError, match="ACEDATACLOUD_API_TOKEN") as caught:
+        read_settings({"ACEDATACLOUD_API_TOKEN": token})
+
+    assert TOKEN not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.acedata.cloud",
+        "http://localhost:8787",
+        "http://127.0.0.1:8787",
+        "http://127.8.9.10",
+        "http://[::1]:8787",
+        "HTTPS://API.TEST",
+    ],
+)
+def test_a_base_url_over_tls_or_on_this_machine_is_taken(url: str) -> None:
+    assert read_settings({"ACEDATACLOUD_API_BASE_URL": url}).api_base_url == url.lower()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.acedata.cloud",
+        "http://192.168.1.2",
+        "http://localhost.evil.test",
+        "http://127.0.0.1.evil.test",
+        "http://127.0.0.1@evil.test",
+        "http://evil.test\\@127.0.0.1",
+        "http://2130706433",
+        "http://0.0.0.0",
+        "ftp://api.acedata.cloud",
+        "file:///etc/passwd",
+        "https://",
+        "https:///hailuo",
+        "api.acedata.cloud",
+        "not a url",
+        "https://user:password@api.acedata.cloud",
+        "https://api.acedata.cloud?x=1",
+        "https://api.acedata.cloud#x",
+        "https://api.acedata.cloud:port",
+        "https://[broken",
+    ],
+)
+def test_any_other_base_url_is_refused_by_the_name_of_its_variable(url: str) -> None:
+    environ = {"ACEDATACLOUD_API_BASE_URL": url, "ACEDATACLOUD_API_TOKEN": TOKEN}
+
+    with pytest.raises(SettingsError, match="ACEDATACLOUD_API_BASE_URL") as caught:
+        read_settings(environ)
+
+    assert TOKEN not in str(caught.value)
+    assert "password" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "601", "nan", "inf", "soon", "1e9"])
+def test_a_timeout_that_is_no_sensible_number_of_seconds_is_refused(value: str) -> None:
+    with pytest.raises(SettingsError, match="HAILUO_REQUEST_TIMEOUT_SECONDS"):
+        read_settings({"HAILUO_REQUEST_TIMEOUT_SECONDS": value})
+
+
+def test_a_log_level_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(SettingsError, match="HAILUO_LOG_LEVEL must be one of DEBUG, INFO"):
+        read_settings({"HAILUO_LOG_LEVEL": "loud"})
+
+
+def test_settings_without_a_token_say_which_variable_to_set() -> None:
+    with pytest.raises(TokenMissingError, match="ACEDATACLOUD_API_TOKEN"):
+        Settings().usable_token()

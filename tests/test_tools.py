@@ -1,0 +1,389 @@
+"""The two tools as a host sees and calls them, in memory."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from helpers import (
+    DOCUMENTED_ID,
+    NOW,
+    TIMED_ID,
+    PagingApi,
+    ScriptedApi,
+    call,
+    data_of,
+    error_of,
+    example,
+    settings,
+    succeeded,
+    task_ids,
+    text_of,
+)
+from mcp import Client, MCPError
+from mcp_types import INVALID_PARAMS, Tool
+
+from hailuo_tasks_mcp import __version__
+from hailuo_tasks_mcp.server import create_server
+
+SNAPSHOT = Path(__file__).parent / "snapshots" / "tools.json"
+# What the vendor's own server spends on the documented task.
+VENDOR_CHARACTERS = 1450
+
+
+def ok(body: Any) -> ScriptedApi:
+    return ScriptedApi(httpx.Response(200, json=body))
+
+
+async def published() -> list[Tool]:
+    async with Client(create_server(settings())) as client:
+        return (await client.list_tools()).tools
+
+
+async def test_the_tool_surface_is_the_one_in_the_snapshot() -> None:
+    """To accept a change of the surface: write `actual` to the snapshot and look at the diff."""
+    tools = [tool.model_dump(by_alias=True, exclude_none=True) for tool in await published()]
+    actual = json.dumps(tools, indent=2, ensure_ascii=False) + "\n"
+
+    assert actual == SNAPSHOT.read_text()
+
+
+async def test_all_that_a_model_sees_of_the_tools_is_short() -> None:
+    seen = [
+        {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
+        for tool in await published()
+    ]
+
+    assert len(json.dumps(seen)) < 3000
+
+
+def nodes(schema: Any) -> list[dict[str, Any]]:
+    if isinstance(schema, dict):
+        return [schema, *(node for value in schema.values() for node in nodes(value))]
+    if isinstance(schema, list):
+        return [node for value in schema for node in nodes(value)]
+    return []
+
+
+@pytest.mark.parametrize("name", ["retrieve_task", "retrieve_tasks_batch"])
+async def test_a_tool_is_flat_described_and_annotated(name: str) -> None:
+    (tool,) = [tool for tool in await published() if tool.name == name]
+
+    assert tool.title
+    assert tool.description
+    assert tool.annotations is not None
+    assert tool.annotations.model_dump(exclude_none=True) == {
+        "read_only_hint": True,
+        "destructive_hint": False,
+        "idempotent_hint": True,
+        "open_world_hint": True,
+    }
+    assert tool.input_schema["type"] == "object"
+    assert tool.input_schema["additionalProperties"] is False
+    assert tool.output_schema is not None
+    for schema in (tool.input_schema, tool.output_schema):
+        for node in nodes(schema):
+            assert not {"anyOf", "oneOf", "allOf", "$ref", "$defs", "title", "default"} & node.keys()
+        for node in nodes(schema):
+            for field in node.get("properties", {}).values():
+                assert field["description"]
+
+
+async def test_the_server_says_who_it_is_and_advertises_tools_alone() -> None:
+    async with Client(create_server(settings()), mode="legacy") as client:
+        assert client.server_info.name == "hailuo-tasks-mcp"
+        assert client.server_info.title == "Hailuo tasks"
+        assert client.server_info.version == __version__
+        assert client.server_capabilities.model_dump(exclude_none=True) == {
+            "tools": {"list_changed": False}
+        }
+        assert client.instructions is not None
+        assert "retrieve_tasks_batch" in client.instructions
+        assert "sandbox" not in client.instructions
+
+
+async def test_one_task_is_answered_in_both_channels_alike() -> None:
+    result = await call("retrieve_task", {"task_id": DOCUMENTED_ID}, ok(example("retrieve")))
+
+    answer = data_of(result)
+    assert answer["task_id"] == DOCUMENTED_ID
+    assert answer["state"] == "succeeded"
+    assert "null" not in text_of(result)
+
+
+async def test_one_succeeded_task_takes_less_than_a_third_of_what_the_vendors_server_takes() -> None:
+    result = await call("retrieve_task", {"task_id": DOCUMENTED_ID}, ok(example("retrieve")))
+
+    assert len(text_of(result)) <= 0.3 * VENDOR_CHARACTERS
+
+
+async def test_a_failed_generation_is_a_look_up_that_went_well() -> None:
+    record = {"id": "t", "response": {"success": False, "error": {"code": "c", "message": "m"}}}
+
+    answer = data_of(await call("retrieve_task", {"task_id": "t"}, ok(record)))
+
+    assert answer["state"] == "failed"
+    assert answer["error"] == {"code": "c", "message": "m"}
+
+
+async def test_an_unknown_id_is_not_found() -> None:
+    assert data_of(await call("retrieve_task", {"task_id": "t"}, ok({}))) == {
+        "task_id": "t",
+        "state": "not_found",
+        "done": True,
+        "next_step": "Ask the user to check the task id: "
+        "the API knows no such task for this account.",
+    }
+
+
+async def test_a_batch_keeps_the_order_asked_and_counts_the_states() -> None:
+    running = {"id": "run", "created_at": NOW - 5, "started_at": NOW - 4}
+    page = {"items": [running, *example("retrieve_batch")["items"]], "count": 3}
+
+    answer = data_of(
+        await call(
+            "retrieve_tasks_batch",
+            {"task_ids": ["gone", DOCUMENTED_ID, "run", TIMED_ID, "gone"]},
+            ScriptedApi(
+                httpx.Response(200, json=page), httpx.Response(200, json={"items": [], "count": 0})
+            ),
+        )
+    )
+
+    assert answer["counts"] == {"not_found": 1, "succeeded": 2, "processing": 1}
+    assert answer["done"] is False
+    assert [task["task_id"] for task in answer["tasks"]] == ["gone", DOCUMENTED_ID, "run", TIMED_ID]
+    assert [task["state"] for task in answer["tasks"]] == [
+        "not_found",
+        "succeeded",
+        "processing",
+        "succeeded",
+    ]
+    assert answer["tasks"][2]["next_step"] == "See the batch's next_step."
+    assert answer["next_step"] == (
+        "1 of 4 not done (a run takes 1-2 minutes): "
+        'call retrieve_tasks_batch(task_ids=["run"]) again in about 15 seconds.'
+    )
+
+
+async def test_a_task_in_a_batch_is_told_as_it_is_alone_but_for_the_prompts_length() -> None:
+    record = succeeded("t")
+    record["request"]["prompt"] = record["response"]["data"][0]["prompt"] = "p" * 200
+    record |= {"started_at": 1736863232, "finished_at": 1736863301.1}
+
+    alone = data_of(await call("retrieve_task", {"task_id": "t"}, ok(record)))
+    batch = data_of(
+        await call("retrieve_tasks_batch", {"task_ids": ["t"]}, ok({"items": [record]}))
+    )
+
+    assert alone["prompt"] == "p" * 119 + "…"
+    assert batch["tasks"] == [alone | {"prompt": "p" * 59 + "…"}]
+
+
+async def test_a_batch_that_is_done_needs_no_next_step() -> None:
+    answer = data_of(
+        await call("retrieve_tasks_batch", {"task_ids": ["a", "b"]}, PagingApi(["a"], page_size=12))
+    )
+
+    assert answer["done"] is True
+    assert "next_step" not in answer
+
+
+@pytest.mark.parametrize("documented", ["retrieve", "retrieve_timed"])
+async def test_fifty_succeeded_tasks_are_all_there_and_short(documented: str) -> None:
+    ids = [f"58cc618b-9639-4ee7-add2-{number:012}" for number in range(50)]
+    items = [example(documented) | {"id": task_id} for task_id in ids]
+
+    result = await call(
+        "retrieve_tasks_batch", {"task_ids": ids}, ok({"items": items, "count": 50})
+    )
+
+    answer = data_of(result)
+    assert [task["task_id"] for task in answer["tasks"]] == ids
+    assert all(task["video_urls"] for task in answer["tasks"])
+    assert len(text_of(result)) <= 13_000
+
+
+async def test_a_large_batch_keeps_every_fact_of_the_tasks_that_need_attention() -> None:
+    ids = task_ids(21)
+    failed = {
+        "id": "task-0",
+        "created_at": NOW - 90,
+        "elapsed": 60,
+        "request": {"model": "minimax-t2v"},
+        "response": {"success": False, "error": {"code": "c", "message": "m"}},
+    }
+    items = [failed, *map(succeeded, ids[1:])]
+
+    answer = data_of(
+        await call("retrieve_tasks_batch", {"task_ids": ids}, ok({"items": items, "count": 21}))
+    )
+
+    assert answer["tasks"][0].keys() >= {"error", "model", "created_at", "elapsed_seconds"}
+    assert answer["tasks"][1].keys() == {"task_id", "state", "done", "video_urls", "prompt"}
+
+
+async def test_a_task_that_could_not_be_learned_is_unknown_with_the_reason() -> None:
+    api = ScriptedApi(
+        httpx.Response(200, json={"items": [succeeded("a")], "count": 2}),
+        httpx.Response(503),
+    )
+
+    answer = data_of(await call("retrieve_tasks_batch", {"task_ids": ["a", "b"]}, api))
+
+    assert answer["counts"] == {"succeeded": 1, "unknown": 1}
+    assert answer["tasks"][1] == {
+        "task_id": "b",
+        "state": "unknown",
+        "done": False,
+        "next_step": "Its state could not be learned: The API failed (HTTP 503); "
+        "see the batch's next_step.",
+    }
+    assert 'task_ids=["b"]' in answer["next_step"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["a", "b"],
+        [" a ", "b", "a"],
+        '["a", "b"]',
+        "a, b",
+        "a b",
+        "a,b,",
+        "a\nb",
+        "a，b",
+        '"a, b"',
+    ],
+)
+async def test_a_list_of_ids_may_arrive_in_the_forms_that_hosts_send(given: Any) -> None:
+    api = PagingApi(["a", "b"], page_size=12)
+
+    answer = data_of(await call("retrieve_tasks_batch", {"task_ids": given}, api))
+
+    assert [task["task_id"] for task in answer["tasks"]] == ["a", "b"]
+
+
+@pytest.mark.parametrize("given", ["a", '"a"', '["a"]', "12345"])
+async def test_a_single_id_may_arrive_bare(given: str) -> None:
+    api = PagingApi(["a"], page_size=12)
+
+    answer = data_of(await call("retrieve_tasks_batch", {"task_ids": given}, api))
+
+    assert len(answer["tasks"]) == 1
+
+
+async def test_an_id_is_trimmed() -> None:
+    api = ok({})
+
+    await call("retrieve_task", {"task_id": " \tt\n"}, api)
+
+    assert api.questions[0]["id"] == "t"
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "words"),
+    [
+        ("retrieve_task", {}, "`task_id` is required"),
+        ("retrieve_task", {"task_id": "  "}, "`task_id` must not be blank"),
+        ("retrieve_task", {"task_id": None}, "`task_id` must be a string"),
+        ("retrieve_task", {"task_id": 7}, "`task_id` must be a string"),
+        ("retrieve_task", {"task_id": "a" * 129}, "at most 128 characters"),
+        ("retrieve_task", {"task_id": "a/../b"}, "may only hold letters"),
+        ("retrieve_task", {"task_id": "ä"}, "may only hold letters"),
+        ("retrieve_task", {"task_id": "a\nb"}, "may only hold letters"),
+        ("retrieve_task", {"task_id": "a", "limit": 3}, "`limit` is not an argument of this tool"),
+        ("retrieve_task", {"task_ids": ["a"]}, "`task_ids` is not an argument of this tool"),
+        ("retrieve_tasks_batch", {}, "`task_ids` is required"),
+        ("retrieve_tasks_batch", {"task_ids": []}, "takes 1 to 100 different ids, not 0"),
+        ("retrieve_tasks_batch", {"task_ids": " "}, "takes 1 to 100 different ids, not 0"),
+        ("retrieve_tasks_batch", {"task_ids": task_ids(101)}, "different ids, not 101"),
+        ("retrieve_tasks_batch", {"task_ids": {"a": 1}}, "`task_ids` must be a list of strings"),
+        ("retrieve_tasks_batch", {"task_ids": '{"a": 1}'}, "`task_ids` item 1 may only hold"),
+        ("retrieve_tasks_batch", {"task_ids": "[" * 5000}, "`task_ids` item 1 must be at most"),
+        ("retrieve_tasks_batch", {"task_ids": ["a", 7]}, "`task_ids` item 2 must be a string"),
+        ("retrieve_tasks_batch", {"task_ids": [7] * 9}, "item 3 must be a string; and 6 more"),
+    ],
+)
+async def test_bad_arguments_are_refused_by_name_and_ask_nothing(
+    tool: str, arguments: dict[str, Any], words: str
+) -> None:
+    api = ok({})
+
+    error = error_of(await call(tool, arguments, api))
+
+    assert words in error
+    assert len(error) < 500
+    assert api.requests == []
+
+
+async def test_the_value_of_a_refused_argument_is_not_repeated() -> None:
+    arguments = {"task_id": "SECRET VALUE", "x" * 5000: "SECRET VALUE"}
+
+    error = error_of(await call("retrieve_task", arguments, ok({})))
+
+    assert "SECRET" not in error
+    assert len(error) < 500
+
+
+async def test_exactly_a_hundred_ids_are_taken() -> None:
+    api = PagingApi(task_ids(100), page_size=100)
+
+    answer = data_of(await call("retrieve_tasks_batch", {"task_ids": task_ids(100)}, api))
+
+    assert answer["counts"] == {"succeeded": 100}
+
+
+@pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
+async def test_an_unknown_tool_is_an_error_of_the_protocol(mode: str) -> None:
+    async with Client(create_server(settings()), mode=mode) as client:
+        with pytest.raises(MCPError) as caught:
+            await client.call_tool("retrieve_everything", {})
+
+    assert caught.value.error.code == INVALID_PARAMS
+    assert "retrieve_everything" in caught.value.error.message
+
+
+async def test_without_a_token_the_tools_are_listed_and_a_call_says_what_to_set() -> None:
+    async with Client(create_server(settings(api_token=None))) as client:
+        assert len((await client.list_tools()).tools) == 2
+        error = error_of(await client.call_tool("retrieve_task", {"task_id": "t"}))
+
+    assert error == (
+        "No API token is set. Ask the user to set the environment variable "
+        "ACEDATACLOUD_API_TOKEN in this server's configuration and to restart it; "
+        "a token is made at https://platform.acedata.cloud."
+    )
+
+
+async def test_an_error_of_the_api_reaches_the_model_in_words() -> None:
+    api = ScriptedApi(httpx.Response(403, json=example("errors")["403 used_up"]))
+
+    error = error_of(await call("retrieve_tasks_batch", {"task_ids": ["a"]}, api))
+
+    assert error.startswith("The account's balance is used up (HTTP 403, used_up:")
+
+
+async def test_a_sandboxed_server_says_so() -> None:
+    async with Client(create_server(settings(sandbox=True)), mode="legacy") as client:
+        assert client.server_info.title == "Hailuo tasks (sandbox)"
+        assert client.instructions is not None
+        assert "This is a sandbox" in client.instructions
+
+
+async def test_one_pool_of_connections_serves_all_calls() -> None:
+    opened = []
+
+    class CountingApi(ScriptedApi):
+        async def __aenter__(self) -> "CountingApi":
+            opened.append(self)
+            return self
+
+    api = CountingApi(httpx.Response(200, json={}))
+    async with Client(create_server(settings(), transport=api)) as client:
+        for _ in range(3):
+            data_of(await client.call_tool("retrieve_task", {"task_id": "t"}))
+
+    assert len(opened) == 1
+    assert len(api.requests) == 3
