@@ -6,7 +6,6 @@ from typing import Any
 
 import httpx
 import pytest
-from helpers import DOCUMENTED_ID, TIMED_ID, TOKEN, PagingApi, ScriptedApi, example, settings, task_ids
 
 from hailuo_tasks_mcp.client import BatchRecords, HailuoTasksClient
 from hailuo_tasks_mcp.errors import (
@@ -24,6 +23,16 @@ from hailuo_tasks_mcp.errors import (
     WrongBaseUrlError,
 )
 from hailuo_tasks_mcp.records import TaskRecord
+from helpers import (
+    DOCUMENTED_ID,
+    TIMED_ID,
+    TOKEN,
+    PagingApi,
+    ScriptedApi,
+    example,
+    settings,
+    task_ids,
+)
 
 ERRORS = example("errors")
 
@@ -286,7 +295,10 @@ async def test_a_page_of_a_proxy_is_told_by_its_status_alone() -> None:
 
 
 async def test_an_errors_words_are_cleaned_and_cut() -> None:
-    body = {"error": {"code": "x" * 500, "message": "\u202eone\n" + "two " * 500}, "trace_id": "y" * 500}
+    body = {
+        "error": {"code": "x" * 500, "message": "\u202eone\n" + "two " * 500},
+        "trace_id": "y" * 500,
+    }
 
     error = str(await failure_of(httpx.Response(500, json=body)))
 
@@ -306,7 +318,10 @@ async def test_an_errors_words_are_cleaned_and_cut() -> None:
         (httpx.Response(200, json=1.5), "a number"),
         (httpx.Response(200, json=True), "a truth value"),
         (httpx.Response(200, html="<html>"), "text that is not JSON (text/html; charset=utf-8)"),
-        (httpx.Response(200, content=b'{"id": "t", "resp'), "text that is not JSON (no content type)"),
+        (
+            httpx.Response(200, content=b'{"id": "t", "resp'),
+            "text that is not JSON (no content type)",
+        ),
         (httpx.Response(200, content=b"\xff\xfe\xff"), "text that is not JSON"),
         (httpx.Response(200, content=b"[" * 100_000), "text that is not JSON"),
         (httpx.Response(200), "an empty body"),
@@ -325,7 +340,10 @@ async def test_an_answer_that_is_none_is_told_by_what_came(
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (httpx.ConnectError("[Errno -2] Name not known"), "ConnectError: [Errno -2] Name not known"),
+        (
+            httpx.ConnectError("[Errno -2] Name not known"),
+            "ConnectError: [Errno -2] Name not known",
+        ),
         (httpx.ProxyError("403 Forbidden"), "ProxyError"),
         (httpx.RemoteProtocolError("peer closed"), "RemoteProtocolError"),
         (httpx.ReadTimeout("slow"), "No answer within 15 s from https://api.test"),

@@ -5,11 +5,11 @@ from typing import Any
 
 import httpx
 import pytest
-from helpers import DOCUMENTED_ID, TIMED_ID, call, data_of, error_of, example, settings, task_ids
 from mcp import Client
 
 from hailuo_tasks_mcp.sandbox import FAILED_TASK_ID, RUNNING_TASK_ID, create_sandbox
 from hailuo_tasks_mcp.server import create_server
+from helpers import DOCUMENTED_ID, TIMED_ID, call, data_of, error_of, example, settings, task_ids
 
 START = 1_800_000_000.0
 
@@ -100,40 +100,42 @@ async def test_the_documented_errors_are_answered_as_documented(
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "token", "status", "code"),
+    ("path", "body", "token", "error"),
     [
-        ("/hailuo/tasks", {}, None, 401, "no_token"),
-        ("/hailuo/tasks", {}, "", 401, "no_token"),
-        ("/hailuo/tasks", {}, "sandbox-token_expired", 401, "token_expired"),
-        ("/hailuo/tasks", {}, "used_up", 401, "invalid_token"),
-        ("/hailuo/tasks", b"{", "sandbox", 400, "bad_request"),
-        ("/hailuo/tasks", b"\xff", "sandbox", 400, "bad_request"),
-        ("/hailuo/tasks", [], "sandbox", 400, "bad_request"),
-        ("/hailuo/tasks", {"action": "retrieve"}, "sandbox", 400, "bad_request"),
-        ("/hailuo/tasks", {"action": "retrieve_batch", "ids": "a"}, "sandbox", 400, "bad_request"),
-        ("/hailuo/videos", {"action": "generate"}, "sandbox", 400, "bad_request"),
+        ("/hailuo/tasks", {}, None, (401, "no_token")),
+        ("/hailuo/tasks", {}, "", (401, "no_token")),
+        ("/hailuo/tasks", {}, "sandbox-token_expired", (401, "token_expired")),
+        ("/hailuo/tasks", {}, "used_up", (401, "invalid_token")),
+        ("/hailuo/tasks", b"{", "sandbox", (400, "bad_request")),
+        ("/hailuo/tasks", b"\xff", "sandbox", (400, "bad_request")),
+        ("/hailuo/tasks", [], "sandbox", (400, "bad_request")),
+        ("/hailuo/tasks", {"action": "retrieve"}, "sandbox", (400, "bad_request")),
+        (
+            "/hailuo/tasks",
+            {"action": "retrieve_batch", "ids": "a"},
+            "sandbox",
+            (400, "bad_request"),
+        ),
+        ("/hailuo/videos", {"action": "generate"}, "sandbox", (400, "bad_request")),
         (
             "/hailuo/videos",
             {"action": "generate", "prompt": "p", "model": "minimax-i2v"},
             "sandbox",
-            400,
-            "bad_request",
+            (400, "bad_request"),
         ),
     ],
 )
 async def test_other_errors_follow_the_contracts_list(
-    sandbox: Sandbox, path: str, body: Any, token: str | None, status: int, code: str
+    sandbox: Sandbox, path: str, body: Any, token: str | None, error: tuple[int, str]
 ) -> None:
     response = await sandbox.post(path, body, token)
 
-    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+    assert (response.status_code, response.json()["error"]["code"]) == error
     assert response.json()["trace_id"]
 
 
 async def test_a_get_is_no_api(sandbox: Sandbox) -> None:
-    async with httpx.AsyncClient(
-        transport=sandbox.transport, base_url="http://sandbox"
-    ) as client:
+    async with httpx.AsyncClient(transport=sandbox.transport, base_url="http://sandbox") as client:
         response = await client.get("/hailuo/tasks")
 
     assert same_json(response.json(), example("errors")["404 no_api"])

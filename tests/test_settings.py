@@ -1,10 +1,10 @@
 """The environment, read once and checked."""
 
 import pytest
-from helpers import TOKEN
 
 from hailuo_tasks_mcp.errors import SettingsError, TokenMissingError
 from hailuo_tasks_mcp.settings import Settings, read_settings
+from helpers import TOKEN
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -34,7 +34,9 @@ def test_every_variable_is_read() -> None:
     )
 
 
-@pytest.mark.parametrize("blank", ["", " ", "\t\n", "${TOKEN}", "${user_config.api_token}", " ${} "])
+@pytest.mark.parametrize(
+    "blank", ["", " ", "\t\n", "${TOKEN}", "${user_config.api_token}", " ${} "]
+)
 def test_a_value_that_was_never_filled_in_counts_as_not_set(blank: str) -> None:
     variables = (
         "ACEDATACLOUD_API_TOKEN",

@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from helpers import DOCUMENTED_ID, NOW, TIMED_ID, example
 
 from hailuo_tasks_mcp.records import read_record
 from hailuo_tasks_mcp.summary import TaskSummary, summarize_task
+from helpers import DOCUMENTED_ID, NOW, TIMED_ID, example
 
 URL = "https://cdn.test/a.mp4"
 OTHER_URL = "http://cdn.test/b.mp4"
@@ -190,7 +190,11 @@ ROWS = [
         )
     ),
     ("a word that nobody knows is unknown", {"task": {"id": "t", "status": "odd"}}, "unknown"),
-    ("a record in a list has no wrapper", example("second_envelope")["batch"]["items"][0], "succeeded"),
+    (
+        "a record in a list has no wrapper",
+        example("second_envelope")["batch"]["items"][0],
+        "succeeded",
+    ),
 ]
 
 
@@ -288,7 +292,10 @@ def test_a_failed_task_tells_why_and_its_trace_id() -> None:
 @pytest.mark.parametrize(
     ("given", "error"),
     [
-        (ended(success=True, data=[]), {"code": "no_output", "message": "The run ended without a video."}),
+        (
+            ended(success=True, data=[]),
+            {"code": "no_output", "message": "The run ended without a video."},
+        ),
         (ended(success=False, error="broken"), {"message": "broken"}),
         (ended(success=False), {"message": "The API gave no reason."}),
         (
@@ -311,7 +318,12 @@ def test_failed_videos_beside_usable_ones_are_counted() -> None:
     answer = summarize(
         ended(
             success=True,
-            data=[video("failed"), video(url=URL), video(None, url=OTHER_URL), video("error", None)],
+            data=[
+                video("failed"),
+                video(url=URL),
+                video(None, url=OTHER_URL),
+                video("error", None),
+            ],
         )
     )
 

@@ -2,10 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import pytest
+from mcp import Client, MCPError
+from mcp_types import INVALID_PARAMS, Tool
+
+from hailuo_tasks_mcp import __version__
+from hailuo_tasks_mcp.server import create_server
 from helpers import (
     DOCUMENTED_ID,
     NOW,
@@ -21,11 +26,6 @@ from helpers import (
     task_ids,
     text_of,
 )
-from mcp import Client, MCPError
-from mcp_types import INVALID_PARAMS, Tool
-
-from hailuo_tasks_mcp import __version__
-from hailuo_tasks_mcp.server import create_server
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "tools.json"
 # What the vendor's own server spends on the documented task.
@@ -84,7 +84,9 @@ async def test_a_tool_is_flat_described_and_annotated(name: str) -> None:
     assert tool.output_schema is not None
     for schema in (tool.input_schema, tool.output_schema):
         for node in nodes(schema):
-            assert not {"anyOf", "oneOf", "allOf", "$ref", "$defs", "title", "default"} & node.keys()
+            assert (
+                not {"anyOf", "oneOf", "allOf", "$ref", "$defs", "title", "default"} & node.keys()
+            )
         for node in nodes(schema):
             for field in node.get("properties", {}).values():
                 assert field["description"]
@@ -92,6 +94,7 @@ async def test_a_tool_is_flat_described_and_annotated(name: str) -> None:
 
 async def test_the_server_says_who_it_is_and_advertises_tools_alone() -> None:
     async with Client(create_server(settings()), mode="legacy") as client:
+        assert client.server_info is not None
         assert client.server_info.name == "hailuo-tasks-mcp"
         assert client.server_info.title == "Hailuo tasks"
         assert client.server_info.version == __version__
@@ -112,7 +115,9 @@ async def test_one_task_is_answered_in_both_channels_alike() -> None:
     assert "null" not in text_of(result)
 
 
-async def test_one_succeeded_task_takes_less_than_a_third_of_what_the_vendors_server_takes() -> None:
+async def test_one_succeeded_task_takes_less_than_a_third_of_what_the_vendors_server_takes() -> (
+    None
+):
     result = await call("retrieve_task", {"task_id": DOCUMENTED_ID}, ok(example("retrieve")))
 
     assert len(text_of(result)) <= 0.3 * VENDOR_CHARACTERS
@@ -367,6 +372,7 @@ async def test_an_error_of_the_api_reaches_the_model_in_words() -> None:
 
 async def test_a_sandboxed_server_says_so() -> None:
     async with Client(create_server(settings(sandbox=True)), mode="legacy") as client:
+        assert client.server_info is not None
         assert client.server_info.title == "Hailuo tasks (sandbox)"
         assert client.instructions is not None
         assert "This is a sandbox" in client.instructions
@@ -376,7 +382,7 @@ async def test_one_pool_of_connections_serves_all_calls() -> None:
     opened = []
 
     class CountingApi(ScriptedApi):
-        async def __aenter__(self) -> "CountingApi":
+        async def __aenter__(self) -> Self:
             opened.append(self)
             return self
 

@@ -190,7 +190,9 @@ class HailuoTasksClient:
             )
         if not readable:
             kind = clean_text(response.headers.get("content-type", "no content type"), 60)
-            raise self._unreadable(f"text that is not JSON ({kind})" if content else "an empty body")
+            raise self._unreadable(
+                f"text that is not JSON ({kind})" if content else "an empty body"
+            )
         if not isinstance(body, dict):
             raise self._unreadable(_JSON_KINDS[type(body)])
         return body

@@ -1,0 +1,34 @@
+# `make demo` and `make test` need Python 3.11+ and nothing else; each makes what it needs.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test clean
+
+demo: .venv/installed
+	@$(BIN)/hailuo-tasks-mcp demo
+
+test: .venv/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
+
+clean:
+	rm -rf .venv dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("hailuo-tasks-mcp needs Python 3.11 or newer; try make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv .venv
+
+# Installed editable, so that a change of the code needs no new installation; one of pyproject.toml does.
+.venv/installed: .venv/bin/python pyproject.toml
+	@echo "Installing hailuo-tasks-mcp into .venv ..."
+	@$(INSTALL) --editable .
+	@touch $@
+
+.venv/installed-test: .venv/bin/python pyproject.toml
+	@echo "Installing hailuo-tasks-mcp and its test tools into .venv ..."
+	@$(INSTALL) --editable '.[test]'
+	@touch $@ .venv/installed

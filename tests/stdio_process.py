@@ -1,0 +1,106 @@
+"""Drives the server over real stdin and stdout, one line of JSON at a time."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from helpers import Json
+
+# Bounds a hang; starting Python with the SDK takes about a second.
+PATIENCE_SECONDS = 20
+
+MODERN_VERSION = "2026-07-28"
+CLIENT = {"name": "test", "version": "1"}
+
+
+def envelope(**params: Any) -> Json:
+    """Return params as revision 2026-07-28 wants them on every request."""
+    return {
+        **params,
+        "_meta": {
+            "io.modelcontextprotocol/protocolVersion": MODERN_VERSION,
+            "io.modelcontextprotocol/clientInfo": CLIENT,
+            "io.modelcontextprotocol/clientCapabilities": {},
+        },
+    }
+
+
+def message(request_id: int | None, method: str, params: Json | None = None) -> bytes:
+    request: Json = {"jsonrpc": "2.0", "method": method}
+    if request_id is not None:
+        request["id"] = request_id
+    if params is not None:
+        request["params"] = params
+    return json.dumps(request).encode() + b"\n"
+
+
+def initialize(version: str) -> bytes:
+    params = {"protocolVersion": version, "capabilities": {}, "clientInfo": CLIENT}
+    return message(0, "initialize", params)
+
+
+INITIALIZED = message(None, "notifications/initialized")
+
+
+class ServerProcess:
+    """A running server."""
+
+    def __init__(self, process: Process) -> None:
+        assert process.stdin
+        assert process.stdout
+        self.process = process
+        self.stdin = process.stdin
+        self.stdout = process.stdout
+
+    async def ask(self, line: bytes) -> Json:
+        """Send a request and return the answer to it."""
+        self.stdin.write(line)
+        await self.stdin.drain()
+        answer: Json = json.loads(await self.stdout.readline())
+        assert answer["jsonrpc"] == "2.0"
+        assert answer["id"] == json.loads(line)["id"]
+        return answer
+
+    async def finish(self, stdin: bytes = b"") -> tuple[list[Json], str]:
+        """Send what is left, close stdin, and return what came on stdout and on stderr."""
+        out, err = await self.process.communicate(stdin)
+        return [json.loads(line) for line in out.splitlines()], err.decode()
+
+    async def end(self, number: signal.Signals) -> str:
+        """Send a signal and return what came on stderr."""
+        self.process.send_signal(number)
+        _, err = await self.process.communicate()
+        return err.decode()
+
+
+@asynccontextmanager
+async def server_process(*arguments: str, **environ: str) -> AsyncIterator[ServerProcess]:
+    """Start the command with nothing of this package's in its environment but what is given."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ACEDATACLOUD_", "HAILUO_"))
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "hailuo_tasks_mcp",
+        *arguments,
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+        env=inherited | environ,
+    )
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            yield ServerProcess(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

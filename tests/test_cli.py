@@ -1,0 +1,102 @@
+"""The command line."""
+
+import asyncio
+import socket
+import subprocess
+import sys
+from asyncio.subprocess import PIPE
+from pathlib import Path
+
+import httpx
+import pytest
+
+from hailuo_tasks_mcp import __version__
+from hailuo_tasks_mcp.cli import main
+from helpers import DOCUMENTED_ID
+from stdio_process import PATIENCE_SECONDS
+
+ROOT = Path(__file__).parent.parent
+HEAVY = ("mcp", "mcp_types", "pydantic", "httpx", "starlette", "uvicorn")
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - the command is ours
+        [sys.executable, *command],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_help_and_version_load_nothing_heavy(option: str) -> None:
+    code = (
+        "import sys, hailuo_tasks_mcp.cli as cli\n"
+        f"try: cli.main(['{option}'])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        f"assert not set({HEAVY!r}) & sys.modules.keys()"
+    )
+
+    result = run("-c", code)
+
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_the_version_is_printed() -> None:
+    assert run("-m", "hailuo_tasks_mcp", "--version").stdout == f"hailuo-tasks-mcp {__version__}\n"
+
+
+def test_the_bundles_entry_point_is_the_same_command() -> None:
+    result = run(str(ROOT / "server" / "main.py"), "--version")
+
+    assert result.stdout == f"hailuo-tasks-mcp {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["nope"], ["--nope"], ["sandbox", "--port", "65536"]])
+def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+
+    assert caught.value.code == 2
+    assert "usage: hailuo-tasks-mcp" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_said_so(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["sandbox", "--port", str(port)]) == 1
+
+    assert f"hailuo-tasks-mcp: port {port}: Address already in use" in capsys.readouterr().err
+
+
+async def test_the_sandbox_is_served_and_tells_how_to_use_it() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "hailuo_tasks_mcp", "sandbox", "--port", "0", stdout=PIPE, stderr=PIPE
+    )
+    assert process.stdout
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            told = (await process.stdout.readuntil(b"Ctrl-C")).decode()
+            url = next(word for word in told.split() if word.startswith("http")).rstrip(":")
+            async with httpx.AsyncClient(trust_env=False) as client:
+                response = await client.post(
+                    f"{url}/hailuo/tasks",
+                    json={"action": "retrieve", "id": DOCUMENTED_ID},
+                    headers={"authorization": "Bearer sandbox"},
+                )
+            process.send_signal(2)
+            out, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+    assert (
+        f"ACEDATACLOUD_API_BASE_URL={url} ACEDATACLOUD_API_TOKEN=sandbox hailuo-tasks-mcp" in told
+    )
+    assert DOCUMENTED_ID in told
+    assert response.json()["id"] == DOCUMENTED_ID
+    assert out.decode().endswith("Sandbox closed.\n")
+    assert (err, process.returncode) == (b"", 0)

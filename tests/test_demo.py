@@ -1,0 +1,36 @@
+"""The demo: what a newcomer sees first."""
+
+import pytest
+
+from hailuo_tasks_mcp import demo
+from hailuo_tasks_mcp.cli import main
+from helpers import DOCUMENTED_ID
+
+
+def test_the_demo_shows_a_whole_conversation(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo"]) == 0
+
+    shown, err = capfd.readouterr()
+    assert err == ""
+    for words in (
+        "SANDBOX",
+        "retrieve_task ",
+        "retrieve_tasks_batch ",
+        f'> retrieve_task {{"task_id": "{DOCUMENTED_ID}"}}',
+        "state: succeeded",
+        "tmp5uligw3a.output.mp4",
+        "state: processing",
+        "state: not_found",
+        "error: The API rejected the token",
+    ):
+        assert words in shown
+    assert len(shown.splitlines()) < 50
+
+
+def test_a_demo_that_does_not_go_as_it_should_says_so(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo, "SANDBOX_TOKEN", "wrong")
+
+    assert main(["demo"]) == 1
+    assert "error: The API rejected the token" in capfd.readouterr().out

@@ -1,0 +1,193 @@
+"""The process boundary: every protocol revision, and a clean end, over real pipes."""
+
+import json
+import signal
+import socket
+from typing import Any
+
+import pytest
+
+from helpers import DOCUMENTED_ID, TOKEN
+from stdio_process import (
+    INITIALIZED,
+    MODERN_VERSION,
+    ServerProcess,
+    envelope,
+    initialize,
+    message,
+    server_process,
+)
+
+HANDSHAKE_VERSIONS = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
+WITH_STRUCTURED_CONTENT = {"2025-06-18", "2025-11-25"}
+LOOK_UP: dict[str, Any] = {"name": "retrieve_task", "arguments": {"task_id": DOCUMENTED_ID}}
+
+
+async def shake_hands(server: ServerProcess, version: str = "2025-06-18") -> dict[str, Any]:
+    answer = await server.ask(initialize(version))
+    server.stdin.write(INITIALIZED)
+    result: dict[str, Any] = answer["result"]
+    return result
+
+
+@pytest.mark.parametrize("version", HANDSHAKE_VERSIONS)
+async def test_a_host_of_any_handshake_revision_is_served(version: str) -> None:
+    async with server_process("--sandbox") as server:
+        hello = await shake_hands(server, version)
+        tools = await server.ask(message(1, "tools/list"))
+        look_up = await server.ask(message(2, "tools/call", LOOK_UP))
+        unknown = await server.ask(message(3, "tools/call", {"name": "nope", "arguments": {}}))
+        rest, err = await server.finish()
+
+    assert hello["protocolVersion"] == version
+    assert hello["capabilities"] == {"tools": {"listChanged": False}}
+    assert hello["serverInfo"]["name"] == "hailuo-tasks-mcp"
+    names = [tool["name"] for tool in tools["result"]["tools"]]
+    assert names == ["retrieve_task", "retrieve_tasks_batch"]
+    (block,) = look_up["result"]["content"]
+    assert json.loads(block["text"])["state"] == "succeeded"
+    if version in WITH_STRUCTURED_CONTENT:
+        assert look_up["result"]["structuredContent"] == json.loads(block["text"])
+    assert unknown["error"]["code"] == -32602
+    assert (rest, err, server.process.returncode) == ([], "", 0)
+
+
+async def test_a_host_of_the_revision_without_a_handshake_is_served() -> None:
+    async with server_process("--sandbox") as server:
+        hello = await server.ask(message(1, "server/discover", envelope()))
+        tools = await server.ask(message(2, "tools/list", envelope()))
+        look_up = await server.ask(message(3, "tools/call", envelope(**LOOK_UP)))
+        unknown = await server.ask(message(4, "tools/call", envelope(name="nope", arguments={})))
+        rest, err = await server.finish()
+
+    assert MODERN_VERSION in hello["result"]["supportedVersions"]
+    assert hello["result"]["capabilities"] == {"tools": {"listChanged": False}}
+    assert len(tools["result"]["tools"]) == 2
+    (block,) = look_up["result"]["content"]
+    assert look_up["result"]["structuredContent"] == json.loads(block["text"])
+    assert look_up["result"]["structuredContent"]["state"] == "succeeded"
+    assert unknown["error"]["code"] == -32602
+    assert (rest, err, server.process.returncode) == ([], "", 0)
+
+
+async def test_what_was_asked_before_stdin_closed_is_answered() -> None:
+    lines = [message(number, "tools/call", envelope(**LOOK_UP)) for number in range(1, 21)]
+
+    async with server_process("--sandbox") as server:
+        answers, err = await server.finish(b"".join(lines))
+
+    assert sorted(answer["id"] for answer in answers) == list(range(1, 21))
+    assert all(answer["result"]["structuredContent"]["done"] for answer in answers)
+    assert (err, server.process.returncode) == ("", 0)
+
+
+async def test_a_server_that_was_asked_nothing_ends_when_stdin_closes() -> None:
+    async with server_process("--sandbox") as server:
+        assert await server.finish() == ([], "")
+
+    assert server.process.returncode == 0
+
+
+async def test_a_call_without_an_end_does_not_keep_the_server_alive() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        async with server_process(
+            ACEDATACLOUD_API_TOKEN=TOKEN, ACEDATACLOUD_API_BASE_URL=url
+        ) as server:
+            await shake_hands(server)
+            answers, err = await server.finish(message(1, "tools/call", LOOK_UP))
+
+    assert [answer["id"] for answer in answers] == [1]
+    assert "Connection closed" in answers[0]["error"]["message"]
+    assert (err, server.process.returncode) == ("", 0)
+
+
+async def test_a_cancelled_call_is_not_waited_for_when_stdin_closes() -> None:
+    cancelled = message(None, "notifications/cancelled", {"requestId": 1})
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        async with server_process(
+            ACEDATACLOUD_API_TOKEN=TOKEN, ACEDATACLOUD_API_BASE_URL=url
+        ) as server:
+            await shake_hands(server)
+            answers, err = await server.finish(message(1, "tools/call", LOOK_UP) + cancelled)
+
+    assert (answers, err, server.process.returncode) == ([], "", 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_the_server_at_once_without_a_traceback(number: signal.Signals) -> None:
+    async with server_process("--sandbox") as server:
+        await shake_hands(server)
+        err = await server.end(number)
+
+    assert (err, server.process.returncode) == ("", -number)
+
+
+async def test_a_host_that_is_gone_leaves_no_traceback() -> None:
+    async with server_process("--sandbox") as server:
+        await shake_hands(server)
+        # The host dies: nobody reads stdout any more while calls are still under way.
+        server.stdout._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
+        calls = [message(number, "tools/call", LOOK_UP) for number in range(1, 50)]
+        _, err = await server.finish(b"".join(calls))
+
+    assert (err, server.process.returncode) == ("", 0)
+
+
+async def test_without_a_token_the_server_starts_and_a_call_says_what_to_set() -> None:
+    async with server_process(ACEDATACLOUD_API_TOKEN="${TOKEN}") as server:
+        await shake_hands(server)
+        answer = await server.ask(message(1, "tools/call", LOOK_UP))
+        _, err = await server.finish()
+
+    assert answer["result"]["isError"] is True
+    assert "ACEDATACLOUD_API_TOKEN" in answer["result"]["content"][0]["text"]
+    assert err == ""
+
+
+async def test_a_setting_that_cannot_be_used_is_told_in_the_log_and_at_each_call() -> None:
+    async with server_process(
+        ACEDATACLOUD_API_TOKEN=TOKEN, ACEDATACLOUD_API_BASE_URL="http://api.acedata.cloud"
+    ) as server:
+        await shake_hands(server)
+        answer = await server.ask(message(1, "tools/call", LOOK_UP))
+        _, err = await server.finish()
+
+    for told in (answer["result"]["content"][0]["text"], err):
+        assert "ACEDATACLOUD_API_BASE_URL must start with https://" in told
+        assert TOKEN not in told
+    assert answer["result"]["isError"] is True
+
+
+async def test_a_sandboxed_server_never_sends_the_users_token_anywhere() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        elsewhere.setblocking(False)
+        url = f"http://127.0.0.1:{elsewhere.getsockname()[1]}"
+        async with server_process(
+            "--sandbox", ACEDATACLOUD_API_TOKEN=TOKEN, ACEDATACLOUD_API_BASE_URL=url
+        ) as server:
+            hello = await shake_hands(server)
+            answer = await server.ask(message(1, "tools/call", LOOK_UP))
+            await server.finish()
+        with pytest.raises(BlockingIOError):
+            elsewhere.accept()
+
+    assert "This is a sandbox" in hello["instructions"]
+    assert answer["result"]["structuredContent"]["state"] == "succeeded"
+
+
+async def test_the_log_goes_to_stderr_and_never_holds_the_token() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    async with server_process(
+        ACEDATACLOUD_API_TOKEN=TOKEN, ACEDATACLOUD_API_BASE_URL=url, HAILUO_LOG_LEVEL="DEBUG"
+    ) as server:
+        await shake_hands(server)
+        answer = await server.ask(message(1, "tools/call", LOOK_UP))
+        rest, err = await server.finish()
+
+    assert "could not be reached (ConnectError" in answer["result"]["content"][0]["text"]
+    assert rest == []
+    assert "DEBUG" in err
+    assert TOKEN not in err
