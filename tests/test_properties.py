@@ -15,7 +15,7 @@ from hailuo_tasks_mcp.tools import compact_json, make_tools
 from helpers import NOW
 
 SCHEMAS = {
-    name: jsonschema.Draft202012Validator(spec.definition.output_schema)
+    name: jsonschema.Draft202012Validator(spec.definition.output_schema or False)
     for name, spec in make_tools().items()
 }
 

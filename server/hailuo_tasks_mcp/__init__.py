@@ -4,7 +4,8 @@ The modules, top down; each imports only from those below it:
 
     cli        the command: picks what to run
     demo       plays a conversation for `hailuo-tasks-mcp demo`
-    sandbox    a stand-in for the API
+    sandbox_http, sandbox
+               a stand-in for the API: served, and itself
     stdio      serves an MCP server over stdin and stdout
     server     assembles an MCP server from settings
     tools      the two tools: what they publish, what they do
