@@ -96,6 +96,11 @@ ROWS = [
         record(response={"success": False, "error": {"code": 1026, "message": "m"}}),
         "failed",
     ),
+    (
+        "a structured error is a failure where success is not told at all",
+        ended(error={"code": "api_error", "message": "fetch failed"}, trace_id="x"),
+        "failed",
+    ),
     # success is false and finished
     ("a bare string ends a finished run", ended(success=False, error="broken"), "failed"),
     ("success false ends a finished run without a word", ended(success=False), "failed"),

@@ -15,6 +15,7 @@ from hailuo_tasks_mcp import __version__
 from hailuo_tasks_mcp.errors import BASE_URL_VARIABLE, TOKEN_VARIABLE
 from hailuo_tasks_mcp.sandbox import (
     DOCUMENTED_TASK_ID,
+    DOCUMENTED_TIMED_TASK_ID,
     RUNNING_TASK_ID,
     SANDBOX_TOKEN,
     create_sandbox,
@@ -37,10 +38,12 @@ async def _converse() -> bool:
             print(f"Connected, MCP {client.protocol_version}. Its tools:\n")
             for tool in (await client.list_tools()).tools:
                 print(f"  {tool.name:22}{_first_sentence(tool.description or '')}")
-            print("\nThe task of the API's documentation, then one that runs beside an unknown id:")
+            print("\nOne documented task; then the other one, a running one and an unknown id:")
             one = await _call(client, RETRIEVE_TASK, {"task_id": DOCUMENTED_TASK_ID})
             several = await _call(
-                client, RETRIEVE_TASKS_BATCH, {"task_ids": [RUNNING_TASK_ID, UNKNOWN_TASK_ID]}
+                client,
+                RETRIEVE_TASKS_BATCH,
+                {"task_ids": [DOCUMENTED_TIMED_TASK_ID, RUNNING_TASK_ID, UNKNOWN_TASK_ID]},
             )
         print("\nThe same server with a token that the API does not take:")
         async with Client(_server(base_url, "not-a-token")) as client:
@@ -87,10 +90,10 @@ def _print_fields(fields: dict[str, Any], indent: str) -> None:
     for name, value in fields.items():
         if name == "tasks":
             for task in value:
-                print(f"{indent}-")
-                _print_fields(task, indent + "  ")
+                _print_fields(task, indent + "  - ")
         else:
             print(f"{indent}{name}: {value if isinstance(value, str) else json.dumps(value)}")
+            indent = indent.replace("-", " ")
 
 
 def _first_sentence(text: str) -> str:

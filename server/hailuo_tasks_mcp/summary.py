@@ -105,31 +105,41 @@ def classify(record: TaskRecord | None) -> State:  # noqa: PLR0911 - a row, a re
     if record is None:
         return "not_found"
     response, videos = record.response, record.videos
-    finished = record.finished_at is not None
-    # A structured error ends a run even without `finished_at`: an unavailable model is reported so.
+    success, finished = response.success, record.finished_at is not None
     structured = record.fault is not None and record.fault.code is not None
-    refused = response.success is False and (structured or finished)
+    # A structured error ends a run even without `finished_at`: an unavailable model is told so.
+    refused = success is False and (structured or finished)
 
+    # Some video still runs, and nothing else decides against it.
     if not refused and any(_word(video) in _RUNNING_WORDS for video in videos):
-        # In the second envelope, the word is the task's own and can say more.
-        queued = not response.data and _word(videos[0]) in _PENDING_WORDS
-        return "pending" if queued else "processing"
-    if _usable_urls(videos) and response.success is not False:
+        # In the second envelope the word is the task's own, and can say more.
+        waits = not response.data and _word(videos[0]) in _PENDING_WORDS
+        return "pending" if waits else "processing"
+    # A video can be opened, and none still runs.
+    if _usable_urls(videos) and success is not False:
         return "succeeded"
-    if refused or (videos and all(_word(video) in _FAILED_WORDS for video in videos)):
+    # The run was refused or every video failed. The table is silent on a structured error where
+    # `success` is not told; error bodies of the API do leave it out, and it ends the run there too.
+    if refused or (structured and success is None):
         return "failed"
+    if videos and all(_word(video) in _FAILED_WORDS for video in videos):
+        return "failed"
+    # From here on a row reads something into what is missing, so nothing may be unreadable.
     if response.unreadable:
         return "unknown"
-    if finished and response.success:
+    # The run ended without a video.
+    if finished and success:
         return "failed"
-    if response.success is False:
-        # Only a bare string or nothing, and not finished: the platform's passing hiccup.
+    # At most a bare string as its error, and not finished: the platform's passing hiccup.
+    if success is False:
         return "processing"
-    if (response.success and not videos) or record.started_at is not None:
+    # No data yet, or started.
+    if (success and not videos) or record.started_at is not None:
         return "processing"
-    nothing_yet = response.success is None and not videos and record.fault is None
+    # No response yet.
+    told_nothing = success is None and not videos and record.fault is None and not finished
     is_task = record.task_id is not None or record.created_at is not None
-    return "pending" if nothing_yet and is_task and not finished else "unknown"
+    return "pending" if told_nothing and is_task else "unknown"
 
 
 def summarize_task(
