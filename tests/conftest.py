@@ -1,6 +1,12 @@
 import os
+import signal
 
 from hypothesis import settings
+
+# A shell that runs this in the background has it ignore Ctrl-C, and every server that it starts
+# would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline: a slow machine is not a wrong answer. In CI the same examples every time.
 settings.register_profile("default", deadline=None, max_examples=300)

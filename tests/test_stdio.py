@@ -103,16 +103,23 @@ async def test_a_call_without_an_end_does_not_keep_the_server_alive() -> None:
 
 
 async def test_a_cancelled_call_is_not_waited_for_when_stdin_closes() -> None:
+    # With a grace beyond the test's patience, the server ends only if it does not wait.
+    patient = (
+        "import sys; from hailuo_tasks_mcp import cli, stdio; "
+        "stdio.GRACE_SECONDS = 3600; sys.exit(cli.main())"
+    )
     cancelled = message(None, "notifications/cancelled", {"requestId": 1})
+    junk = message(None, "notifications/cancelled", {"requestId": [1]})
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
         async with server_process(
-            ACEDATACLOUD_API_TOKEN=TOKEN, ACEDATACLOUD_API_BASE_URL=url
+            command=("-c", patient), ACEDATACLOUD_API_TOKEN=TOKEN, ACEDATACLOUD_API_BASE_URL=url
         ) as server:
             await shake_hands(server)
-            answers, err = await server.finish(message(1, "tools/call", LOOK_UP) + cancelled)
+            answers, err = await server.finish(message(1, "tools/call", LOOK_UP) + junk + cancelled)
 
-    assert (answers, err, server.process.returncode) == ([], "", 0)
+    assert (answers, server.process.returncode) == ([], 0)
+    assert "Traceback" not in err
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -122,6 +129,24 @@ async def test_a_signal_ends_the_server_at_once_without_a_traceback(number: sign
         err = await server.end(number)
 
     assert (err, server.process.returncode) == ("", -number)
+
+
+async def test_a_signal_during_the_start_leaves_no_traceback() -> None:
+    # The first heavy import brings the signal.
+    start = (
+        "import builtins, os, signal, sys; from hailuo_tasks_mcp import cli\n"
+        "real = builtins.__import__\n"
+        "def spy(name, *rest):\n"
+        "    if name.startswith('mcp'): os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return real(name, *rest)\n"
+        "builtins.__import__ = spy\n"
+        "sys.exit(cli.main())"
+    )
+
+    async with server_process(command=("-c", start)) as server:
+        assert await server.finish() == ([], "")
+
+    assert server.process.returncode == -signal.SIGINT
 
 
 async def test_a_host_that_is_gone_leaves_no_traceback() -> None:
@@ -146,18 +171,36 @@ async def test_without_a_token_the_server_starts_and_a_call_says_what_to_set() -
     assert err == ""
 
 
-async def test_a_setting_that_cannot_be_used_is_told_in_the_log_and_at_each_call() -> None:
+@pytest.mark.parametrize(
+    "url", ["http://api.acedata.cloud", "https://127.0.0.1:99999", "https://api.test/\udcff"]
+)
+async def test_a_setting_that_cannot_be_used_is_told_in_the_log_and_at_each_call(url: str) -> None:
     async with server_process(
-        ACEDATACLOUD_API_TOKEN=TOKEN, ACEDATACLOUD_API_BASE_URL="http://api.acedata.cloud"
+        ACEDATACLOUD_API_TOKEN=TOKEN, ACEDATACLOUD_API_BASE_URL=url
     ) as server:
         await shake_hands(server)
         answer = await server.ask(message(1, "tools/call", LOOK_UP))
         _, err = await server.finish()
 
     for told in (answer["result"]["content"][0]["text"], err):
-        assert "ACEDATACLOUD_API_BASE_URL must start with https://" in told
+        assert "ACEDATACLOUD_API_BASE_URL" in told
         assert TOKEN not in told
     assert answer["result"]["isError"] is True
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("HTTPS_PROXY", "foo:bar:baz"), ("SSL_CERT_FILE", "/nonexistent.pem")]
+)
+async def test_a_proxy_or_certificate_that_cannot_be_used_does_not_stop_the_server(
+    variable: str, value: str
+) -> None:
+    environ: dict[str, Any] = {"ACEDATACLOUD_API_TOKEN": TOKEN, variable: value}
+    async with server_process(**environ) as server:
+        await shake_hands(server)
+        answer = await server.ask(message(1, "tools/call", LOOK_UP))
+        assert await server.finish() == ([], "")
+
+    assert variable in answer["result"]["content"][0]["text"]
 
 
 async def test_a_sandboxed_server_never_sends_the_users_token_anywhere() -> None:

@@ -6,14 +6,11 @@ Only what a command needs is imported, when it is needed: `--help` and `--versio
 import argparse
 import logging
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from hailuo_tasks_mcp import __version__
-
-if TYPE_CHECKING:
-    from hailuo_tasks_mcp.settings import Settings
 
 DEFAULT_SANDBOX_PORT = 8787
 _HIGHEST_PORT = 65535
@@ -21,6 +18,11 @@ _HIGHEST_PORT = 65535
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv` (default: the process's arguments) and return its exit code."""
+    if argv is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # This process is the command. There is nothing to save, so Ctrl-C ends it as SIGTERM does:
+        # at once, by the signal itself, without waiting for a thread that blocks on stdin and
+        # without a traceback, even while the imports below are still going on.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     options = _parser().parse_args(argv)
     match options.command:
         case "demo":
@@ -68,18 +70,25 @@ def _port(text: str) -> int:
 
 
 def _serve(*, sandbox: bool) -> None:
-    import httpx
+    from dataclasses import replace
 
     from hailuo_tasks_mcp.server import create_server
+    from hailuo_tasks_mcp.settings import LOG_LEVEL_VARIABLE, settings_in_force
     from hailuo_tasks_mcp.stdio import serve_stdio
 
+    environ: Mapping[str, str] = os.environ
     transport = None
     if sandbox:
-        from hailuo_tasks_mcp.sandbox import create_sandbox
+        import httpx
 
-        # In this process: whatever happens, nothing can reach a network.
+        from hailuo_tasks_mcp.sandbox import SANDBOX_ENVIRONMENT, create_sandbox
+
+        # The user's token is not even read, so it cannot be sent anywhere; and nothing can reach
+        # a network, whatever happens.
+        log_level = os.environ.get(LOG_LEVEL_VARIABLE, "")
+        environ = {**SANDBOX_ENVIRONMENT, LOG_LEVEL_VARIABLE: log_level}
         transport = httpx.ASGITransport(create_sandbox())
-    settings = _settings(sandbox=sandbox)
+    settings = replace(settings_in_force(environ), sandbox=sandbox)
     logging.basicConfig(
         stream=sys.stderr,
         level=settings.log_level,
@@ -94,33 +103,6 @@ def _serve(*, sandbox: bool) -> None:
             file=sys.stderr,
         )
     serve_stdio(create_server(settings, transport=transport))
-
-
-def _settings(*, sandbox: bool) -> "Settings":
-    """Return the settings in force; those that cannot be used say so at each call instead.
-
-    A host shows a server that does not start as "disconnected", and its user learns nothing.
-    """
-    from dataclasses import replace
-
-    from hailuo_tasks_mcp.errors import BASE_URL_VARIABLE, TOKEN_VARIABLE, SettingsError
-    from hailuo_tasks_mcp.settings import LOG_LEVEL_VARIABLE, Settings, read_settings
-
-    environ: Mapping[str, str] = os.environ
-    if sandbox:
-        from hailuo_tasks_mcp.sandbox import SANDBOX_TOKEN
-
-        # The user's token is not even read, so it cannot be sent anywhere.
-        environ = {
-            TOKEN_VARIABLE: SANDBOX_TOKEN,
-            BASE_URL_VARIABLE: "http://localhost",
-            LOG_LEVEL_VARIABLE: os.environ.get(LOG_LEVEL_VARIABLE, ""),
-        }
-    try:
-        settings = read_settings(environ)
-    except SettingsError as error:
-        settings = Settings(problem=error)
-    return replace(settings, sandbox=sandbox)
 
 
 def _sandbox(port: int) -> int:

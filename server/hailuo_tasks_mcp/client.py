@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -13,6 +14,7 @@ from hailuo_tasks_mcp import __version__
 from hailuo_tasks_mcp.errors import (
     BASE_URL_VARIABLE,
     HailuoTasksError,
+    SettingsError,
     UnreachableError,
     UnreadableAnswerError,
     error_from_answer,
@@ -28,8 +30,8 @@ CONCURRENT_REQUESTS = 4
 
 # A real token is 32 characters or more; a shorter one could be part of any word.
 _SHORTEST_SECRET = 8
-# A body with one of these is about tasks, whatever else it says.
-_TASK_KEYS = frozenset({"id", "items", "task", "response"})
+# A body that fills one of these is about tasks, whatever else it says.
+_TASK_KEYS = ("items", "task", "request", "response", "content")
 
 logger = logging.getLogger(__name__)
 
@@ -62,23 +64,11 @@ class HailuoTasksClient:
         self, settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
         self._settings = settings
-        self._http = httpx.AsyncClient(
-            base_url=settings.api_base_url,
-            headers={
-                "accept": "application/json",
-                "user-agent": f"hailuo-tasks-mcp/{__version__}",
-            },
-            timeout=settings.request_timeout_seconds,
-            transport=transport,
-            # The token goes to one host only.
-            follow_redirects=False,
-            # What is meant for this machine, and travels in the clear, passes no proxy.
-            trust_env=not is_loopback(settings.api_base_url),
-        )
+        self._transport = transport
+        self._opened: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
-        """Open the connection pool."""
-        await self._http.__aenter__()
+        """Make the client ready; connections are opened when they are needed."""
         return self
 
     async def __aexit__(
@@ -87,8 +77,9 @@ class HailuoTasksClient:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close the connection pool."""
-        await self._http.__aexit__(exc_type, exc, traceback)
+        """Close all connections."""
+        if self._opened is not None:
+            await self._opened.aclose()
 
     async def retrieve(self, task_id: str) -> TaskRecord | None:
         """Return the record of one task; None if the API does not know it.
@@ -155,51 +146,81 @@ class HailuoTasksClient:
     async def _post(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """Ask the API one thing and return the JSON object that it answers with."""
         token = self._settings.usable_token()
+        http = self._http()
         seconds = self._settings.request_timeout_seconds
+        base_url = self._settings.api_base_url
         try:
             # httpx bounds each read; an answer that drips in must end as well.
             async with asyncio.timeout(seconds):
-                response = await self._http.post(
+                response = await http.post(
                     TASKS_PATH, json=question, headers={"authorization": f"Bearer {token}"}
                 )
         except (TimeoutError, httpx.TimeoutException) as error:
-            raise self._unreachable(f"No answer within {seconds:g} s from {{base_url}}") from error
+            raise self._unreachable(f"No answer within {seconds:g} s from {base_url}") from error
         except httpx.DecodingError as error:
             raise self._unreadable("a body that cannot be decoded", "JSON") from error
         except httpx.RequestError as error:
-            reason = clean_text(f"{type(error).__name__}: {error}", 160)
-            raise self._unreachable(f"{{base_url}} could not be reached ({reason})") from error
+            # Some of these texts quote what was received.
+            reason = clean_text(_without(token, f"{type(error).__name__}: {error}"), 160)
+            raise self._unreachable(f"{base_url} could not be reached ({reason})") from error
         return self._read_answer(response, token)
 
+    def _http(self) -> httpx.AsyncClient:
+        """Return the one HTTP client, made at first use.
+
+        A server whose proxy or certificates are set up badly can so still start and say it.
+        """
+        if self._opened is None:
+            base_url = self._settings.api_base_url
+            try:
+                self._opened = httpx.AsyncClient(
+                    base_url=base_url,
+                    headers={
+                        "accept": "application/json",
+                        "user-agent": f"hailuo-tasks-mcp/{__version__}",
+                    },
+                    # The API needs no cookies, and what it sets says who asked.
+                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                    timeout=self._settings.request_timeout_seconds,
+                    transport=self._transport,
+                    # The token goes to one host only.
+                    follow_redirects=False,
+                    # What is meant for this machine, and travels in the clear, passes no proxy.
+                    trust_env=not is_loopback(base_url),
+                )
+            except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
+                # Not its text: a proxy's URL may hold a password.
+                raise SettingsError(
+                    "HTTP cannot be set up with the proxy or certificates that the environment "
+                    f"names ({type(error).__name__})",
+                    "Ask the user to correct or unset HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, "
+                    "SSL_CERT_FILE and SSL_CERT_DIR for this server, and to restart it.",
+                ) from error
+        return self._opened
+
     def _read_answer(self, response: httpx.Response, token: str) -> dict[str, Any]:
-        content = response.content
-        if len(token) >= _SHORTEST_SECRET:
-            # Some proxies and debug pages echo the request.
-            content = content.replace(token.encode(), b"[token]")
+        """Return the JSON object of an answer, without the token if the API echoed it."""
+        status, content = response.status_code, response.content
+        logger.debug("%s answered %d, %d bytes", response.url, status, len(content))
         try:
-            body = json.loads(content)
+            body = _without(token, json.loads(content.decode()))
         except (ValueError, RecursionError):
-            body = None
-            readable = False
-        else:
-            readable = True
-        logger.debug("%s answered %d, %d bytes", response.url, response.status_code, len(content))
+            body = _NOT_JSON
         if not response.is_success or _is_fault(body):
-            raise error_from_answer(
-                response.status_code, body, base_url=self._settings.api_base_url
-            )
-        if not readable:
-            kind = clean_text(response.headers.get("content-type", "no content type"), 60)
-            raise self._unreadable(
-                f"text that is not JSON ({kind})" if content else "an empty body"
-            )
+            raise error_from_answer(status, body, base_url=self._settings.api_base_url)
+        if not content:
+            raise self._unreadable("an empty body")
+        if body is _NOT_JSON:
+            media_type = response.headers.get("content-type", "no content type")
+            shown = clean_text(_without(token, media_type), 60)
+            raise self._unreadable(f"text that is not JSON ({shown})")
         if not isinstance(body, dict):
             raise self._unreadable(_JSON_KINDS[type(body)])
         return body
 
     def _unreachable(self, happened: str) -> UnreachableError:
         return UnreachableError(
-            happened.format(base_url=self._settings.api_base_url),
+            happened,
             "The task itself goes on: ask again in about 30 seconds. If it stays so, ask the user "
             f"to check the network, the proxy and {BASE_URL_VARIABLE}.",
         )
@@ -222,6 +243,24 @@ _JSON_KINDS = {
 }
 
 
+_NOT_JSON = object()
+
+
 def _is_fault(body: object) -> bool:
-    """Tell whether a body reports an error under whatever status it came."""
-    return isinstance(body, dict) and bool(body.get("error")) and not _TASK_KEYS & body.keys()
+    """Tell whether a body reports an error, and nothing of a task, under whatever status."""
+    return (
+        isinstance(body, dict)
+        and bool(body.get("error"))
+        and not any(body.get(key) for key in _TASK_KEYS)
+    )
+
+
+def _without(token: str, value: Any) -> Any:
+    """Return a JSON value without the token in any of its texts."""
+    if isinstance(value, str):
+        return value.replace(token, "[token]") if len(token) >= _SHORTEST_SECRET else value
+    if isinstance(value, list):
+        return [_without(token, item) for item in value]
+    if isinstance(value, dict):
+        return {_without(token, key): _without(token, item) for key, item in value.items()}
+    return value

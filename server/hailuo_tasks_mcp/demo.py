@@ -5,6 +5,7 @@ import json
 import shutil
 import sys
 import sysconfig
+import textwrap
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,6 +24,9 @@ from hailuo_tasks_mcp.sandbox import (
 from hailuo_tasks_mcp.sandbox_http import bind_sandbox, sandbox_server, url_of
 from hailuo_tasks_mcp.summary import RETRIEVE_TASK, RETRIEVE_TASKS_BATCH
 
+WRONG_TOKEN = "not-a-token"  # noqa: S105 - no token at all
+_LINE_LENGTH = 88
+_SCREEN_WIDTH = 100
 UNKNOWN_TASK_ID = "00000000-0000-4000-8000-000000000000"
 
 
@@ -46,7 +50,7 @@ async def _converse() -> bool:
                 {"task_ids": [DOCUMENTED_TIMED_TASK_ID, RUNNING_TASK_ID, UNKNOWN_TASK_ID]},
             )
         print("\nThe same server with a token that the API does not take:")
-        async with Client(_server(base_url, "not-a-token")) as client:
+        async with Client(_server(base_url, WRONG_TOKEN)) as client:
             refused = await _call(client, RETRIEVE_TASK, {"task_id": DOCUMENTED_TASK_ID})
     return one and several and not refused
 
@@ -76,24 +80,43 @@ def _server(base_url: str, token: str) -> StdioServerParameters:
 
 async def _call(client: Client, tool: str, arguments: dict[str, Any]) -> bool:
     """Make a call, print what a model would read, and tell whether it went well."""
-    print(f"\n> {tool} {json.dumps(arguments)}")
+    print()
+    _print_wrapped(f"> {tool} {json.dumps(arguments)}", "    ")
     result = await client.call_tool(tool, arguments)
     if result.is_error:
         for content in result.content:
-            print(f"  error: {getattr(content, 'text', '')}")
-    else:
-        _print_fields(result.structured_content, "  ")
-    return not result.is_error
+            _print_wrapped(f"  error: {getattr(content, 'text', '')}", "    ")
+        return False
+    _print_fields(result.structured_content, "  ")
+    return True
 
 
-def _print_fields(fields: dict[str, Any], indent: str) -> None:
-    for name, value in fields.items():
+def _print_fields(answer: dict[str, Any], indent: str) -> None:
+    """Print an answer's fields, short ones together in a line."""
+    line = ""
+    for name, value in answer.items():
         if name == "tasks":
-            for task in value:
-                _print_fields(task, indent + "  - ")
-        else:
-            print(f"{indent}{name}: {value if isinstance(value, str) else json.dumps(value)}")
-            indent = indent.replace("-", " ")
+            continue
+        field = f"{name}: {value if isinstance(value, str) else json.dumps(value)}"
+        if line and len(f"{line}, {field}") > _LINE_LENGTH:
+            _print_wrapped(indent + line, " " * (len(indent) + 2))
+            indent, line = indent.replace("-", " "), ""
+        line = f"{line}, {field}" if line else field
+    _print_wrapped(indent + line, " " * (len(indent) + 2))
+    for task in answer.get("tasks", []):
+        _print_fields(task, indent + "- ")
+
+
+def _print_wrapped(text: str, indent: str) -> None:
+    print(
+        textwrap.fill(
+            text,
+            width=_SCREEN_WIDTH,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    )
 
 
 def _first_sentence(text: str) -> str:

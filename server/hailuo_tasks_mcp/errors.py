@@ -17,17 +17,17 @@ Each message says what happened and what to do, with the API's code, words and t
 there are any. None ever holds a token or a whole upstream body.
 """
 
+import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import NamedTuple
 
-from hailuo_tasks_mcp.text import clean_text
+from hailuo_tasks_mcp.text import clean_text, identifier
 
 TOKEN_VARIABLE = "ACEDATACLOUD_API_TOKEN"  # noqa: S105 - the name, not a token
 BASE_URL_VARIABLE = "ACEDATACLOUD_API_BASE_URL"
 PLATFORM_URL = "https://platform.acedata.cloud"
 
-_CODE_LIMIT = 64
 _MESSAGE_LIMIT = 200
 
 
@@ -37,16 +37,19 @@ class HailuoTasksError(Exception):
     Attributes:
         happened: what happened, without a full stop.
         remedy: what to do about it, in whole sentences.
+        trace_id: what the vendor's support finds the request by; None if there is none.
 
     """
 
-    def __init__(self, happened: str, remedy: str) -> None:
-        super().__init__(happened, remedy)
+    def __init__(self, happened: str, remedy: str, trace_id: str | None = None) -> None:
+        super().__init__(happened, remedy, trace_id)
         self.happened = happened
         self.remedy = remedy
+        self.trace_id = trace_id
 
     def __str__(self) -> str:
-        return f"{self.happened}. {self.remedy}"
+        trace = f" Trace id for the vendor's support: {self.trace_id}." if self.trace_id else ""
+        return f"{self.happened}. {self.remedy}{trace}"
 
 
 class SettingsError(HailuoTasksError):
@@ -117,10 +120,12 @@ def read_fault(body: object) -> ApiFault:
         code, message = error.get("code"), error.get("message")
     else:
         code, message = None, error
+    trace_id = body.get("trace_id")
     return ApiFault(
-        _phrase(code, _CODE_LIMIT),
-        _phrase(message, _MESSAGE_LIMIT),
-        _phrase(body.get("trace_id"), _CODE_LIMIT),
+        # What stands unquoted in a sentence of ours must not be able to pose as one.
+        identifier(str(code) if isinstance(code, str | int) else None),
+        (clean_text(message, _MESSAGE_LIMIT) or None) if isinstance(message, str) else None,
+        identifier(trace_id if isinstance(trace_id, str) else None),
     )
 
 
@@ -141,17 +146,12 @@ def error_from_answer(status: int, body: object, *, base_url: str) -> HailuoTask
     happened, remedy = _WORDS[kind]
     said = ", ".join(part for part in (f"HTTP {status}", fault.code) if part)
     if fault.message:
-        said += f': "{fault.message}"'
-    trace = f" Trace id for the vendor's support: {fault.trace_id}." if fault.trace_id else ""
+        said += f": {json.dumps(fault.message, ensure_ascii=False)}"
     return kind(
-        f"{happened.format(base_url=base_url)} ({said})", remedy.format(base_url=base_url) + trace
+        f"{happened.format(base_url=base_url)} ({said})",
+        remedy.format(base_url=base_url),
+        fault.trace_id,
     )
-
-
-def _phrase(value: object, limit: int) -> str | None:
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    return (clean_text(value, limit) or None) if isinstance(value, str) else None
 
 
 def _kind_by_status(status: int) -> type[HailuoTasksError]:

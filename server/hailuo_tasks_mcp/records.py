@@ -6,32 +6,26 @@ Platform ids (`_id`, `api_id`, `application_id`, `credential_id`, `user_id`) hav
 and so can never be handed on.
 """
 
-import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+# Ids have at most 128 digits; Python refuses to spell out integers far beyond that.
+_MAX_INTEGER_BITS = 426
+_YEAR_10000 = 253_402_300_800.0
+_CENTURY_SECONDS = 3_155_760_000.0
+
 
 def _text(value: object) -> str | None:
     """Return a string that says something; numbers are spelled out, as some codes and ids are."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**18:
-        return str(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value) if value.bit_length() <= _MAX_INTEGER_BITS else None
     if not isinstance(value, str):
         return None
     # JSON can spell half a surrogate pair, which no later encoder would take.
     return value.encode("utf-8", "ignore").decode().strip() or None
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _moment(value: object) -> float | None:
@@ -39,15 +33,21 @@ def _moment(value: object) -> float | None:
     if isinstance(value, str):
         try:
             moment = datetime.fromisoformat(value.strip())
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+            value = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
         except (ValueError, OverflowError):
             return None
-    number = _number(value)
-    try:
-        # Only what is a date can be shown as one.
-        return None if number is None else datetime.fromtimestamp(number, UTC).timestamp()
-    except (ValueError, OverflowError, OSError):
+    return _between(value, _YEAR_10000)
+
+
+def _seconds(value: object) -> float | None:
+    return _between(value, _CENTURY_SECONDS)
+
+
+def _between(value: object, end: float) -> float | None:
+    """Return a number from 0 up to `end`; infinity, NaN and booleans are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
+    return float(value) if 0 <= value < end else None
 
 
 def _flag(value: object) -> bool | None:
@@ -55,21 +55,11 @@ def _flag(value: object) -> bool | None:
 
 
 def _object(value: object) -> object:
-    return value if isinstance(value, Mapping) else None
-
-
-def _error(value: object) -> object:
-    return {"message": value} if isinstance(value, str) else _object(value)
-
-
-def _videos(value: object) -> list[object]:
-    """Return the videos that can be read; one alone may come without its list."""
-    items = value if isinstance(value, list) else [value]
-    return [item for item in items if isinstance(item, Mapping)]
+    return value if isinstance(value, Mapping) else {}
 
 
 Text = Annotated[str | None, BeforeValidator(_text)]
-Number = Annotated[float | None, BeforeValidator(_number)]
+Seconds = Annotated[float | None, BeforeValidator(_seconds)]
 Moment = Annotated[float | None, BeforeValidator(_moment)]
 Flag = Annotated[bool | None, BeforeValidator(_flag)]
 
@@ -96,8 +86,22 @@ class Video(_Lenient):
     first_image_url: Text = None
 
 
+def _error(value: object) -> Fault | None:
+    """Return what an error says; one that says nothing is none."""
+    value = {"message": value} if isinstance(value, str) else value
+    fault = Fault.model_validate(value if isinstance(value, Mapping) else {})
+    return fault if fault.code or fault.message else None
+
+
+def _videos(value: object) -> list[Video]:
+    """Return the videos that say something; one alone may come without its list."""
+    items = value if isinstance(value, list) else [value]
+    videos = [Video.model_validate(item) for item in items if isinstance(item, Mapping)]
+    return [video for video in videos if video != Video()]
+
+
 class Inquiry(_Lenient):
-    """What was asked of the API when the task was made."""
+    """What was asked of the API when the task was made: the record's `request`."""
 
     prompt: Text = None
     model: Text = None
@@ -147,12 +151,12 @@ class TaskRecord(_Lenient):
     created_at: Moment = None
     started_at: Moment = None
     finished_at: Moment = None
-    elapsed: Number = None
+    elapsed: Seconds = None
     trace_id: Text = None
-    request: Annotated[Inquiry | None, BeforeValidator(_object)] = None
+    request: Annotated[Inquiry, BeforeValidator(_object)] = Field(default_factory=Inquiry)
     response: Annotated[Response, BeforeValidator(_response)] = Field(default_factory=Response)
     status: Text = None
-    content: Annotated[Content | None, BeforeValidator(_object)] = None
+    content: Annotated[Content, BeforeValidator(_object)] = Field(default_factory=Content)
     model: Text = None
     error: Annotated[Fault | None, BeforeValidator(_error)] = None
 
@@ -164,10 +168,9 @@ class TaskRecord(_Lenient):
     @property
     def videos(self) -> list[Video]:
         """The videos of either envelope, in the API's order."""
-        if self.response.data or (self.status is None and self.content is None):
+        if self.response.data or (self.status is None and self.content.url is None):
             return self.response.data
-        url = self.content.url if self.content else None
-        return [Video(video_url=url, state=self.status, model=self.model)]
+        return [Video(video_url=self.content.url, state=self.status, model=self.model)]
 
     @property
     def fault(self) -> Fault | None:
@@ -181,11 +184,11 @@ def read_record(value: Any) -> TaskRecord | None:
     Returns None for `{}`, which is how the API says that it knows no such task. Whatever cannot
     be read leaves its field empty; a value that is no record at all leaves all of them empty.
     """
-    if isinstance(value, Mapping) and "task" in value:
-        value = value["task"]
-    if value == {}:
-        return None
-    return TaskRecord.model_validate(value if isinstance(value, Mapping) else {})
+    if not isinstance(value, Mapping):
+        return TaskRecord()
+    task = value.get("task")
+    record = task if isinstance(task, Mapping) else value
+    return TaskRecord.model_validate(record) if record else None
 
 
 def read_page(value: Any) -> dict[str, TaskRecord] | None:

@@ -9,11 +9,11 @@ The token `sandbox` is valid. Any error of the API can be had by asking with the
 `sandbox-CODE`, for example `sandbox-used_up`.
 """
 
+import json
 import time
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from json import JSONDecodeError
 from typing import Any, Literal
 
 from starlette.applications import Starlette
@@ -21,7 +21,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from hailuo_tasks_mcp.errors import BASE_URL_VARIABLE, TOKEN_VARIABLE
+
 SANDBOX_TOKEN = "sandbox"  # noqa: S105 - valid in the sandbox only
+# What a server's settings are read from when a sandbox in its own process answers it.
+SANDBOX_ENVIRONMENT = {TOKEN_VARIABLE: SANDBOX_TOKEN, BASE_URL_VARIABLE: "http://localhost"}
 PAGE_SIZE = 12
 PENDING_SECONDS = 2.0
 RUN_SECONDS = 69.1
@@ -186,13 +190,15 @@ def create_sandbox(*, now: Callable[[], float] = time.time) -> Starlette:
     async def on_elsewhere(_: Request, __: Exception) -> JSONResponse:
         return _fault("no_api")
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/hailuo/tasks", endpoint(_on_tasks), methods=["POST"]),
             Route("/hailuo/videos", endpoint(_on_videos), methods=["POST"]),
         ],
         exception_handlers={404: on_elsewhere, 405: on_elsewhere},
     )
+    app.router.redirect_slashes = False
+    return app
 
 
 def _on_tasks(tasks: _Tasks, body: Json) -> JSONResponse:
@@ -219,7 +225,13 @@ def _on_videos(tasks: _Tasks, body: Json) -> JSONResponse:
     if in_background:
         return JSONResponse({"task_id": task.id})
     response = task.response()
-    return JSONResponse(response, status_code=200 if response["success"] else 500)
+    if not response["success"]:
+        return JSONResponse(response, status_code=500)
+    for video in response["data"]:
+        # Documented as null in a record, and as absent here.
+        if video["first_image_url"] is None:
+            del video["first_image_url"]
+    return JSONResponse(response)
 
 
 def _first_tasks(now: float) -> list[_Task]:
@@ -285,7 +297,9 @@ async def _body(request: Request) -> Json | JSONResponse:
         return _fault("invalid_token")
     try:
         body = await request.json()
-    except (JSONDecodeError, UnicodeDecodeError, RecursionError):
+        # What cannot be written down again (NaN, half a surrogate pair) could not be answered with.
+        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
         return _fault("bad_request")
     return body if isinstance(body, dict) else _fault("bad_request")
 

@@ -45,10 +45,7 @@ def serve_sandbox(port: int) -> None:
     """
     with bind_sandbox(port) as listener:
         print(_how_to_use(url_of(listener)), flush=True)
-        try:
-            sandbox_server(create_sandbox()).run(sockets=[listener])
-        except KeyboardInterrupt:
-            print("\nSandbox closed.")
+        sandbox_server(create_sandbox()).run(sockets=[listener])
 
 
 def _how_to_use(url: str) -> str:

@@ -22,7 +22,7 @@ from hailuo_tasks_mcp.client import HailuoTasksClient
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.summary import RETRIEVE_TASK, RETRIEVE_TASKS_BATCH, USUAL_DURATION
 from hailuo_tasks_mcp.text import clean_text
-from hailuo_tasks_mcp.tools import Clock, call_tool, make_tools
+from hailuo_tasks_mcp.tools import TOOLS, Clock, call_tool
 
 INSTRUCTIONS = (
     "Reports on Hailuo (MiniMax) video generations at Ace Data Cloud, known by their task ids; "
@@ -52,7 +52,8 @@ def create_server(
         now: tells the time, in Unix seconds, against which the age of a task is told.
 
     """
-    tools = make_tools()
+    specs = {spec.name: spec for spec in TOOLS}
+    definitions = [spec.definition() for spec in TOOLS]
 
     @asynccontextmanager
     async def lifespan(_: Server[HailuoTasksClient]) -> AsyncIterator[HailuoTasksClient]:
@@ -62,16 +63,16 @@ def create_server(
     async def on_list_tools(
         _: ServerRequestContext[HailuoTasksClient], __: PaginatedRequestParams | None
     ) -> ListToolsResult:
-        return ListToolsResult(tools=[spec.definition for spec in tools.values()])
+        return ListToolsResult(tools=definitions)
 
     async def on_call_tool(
         context: ServerRequestContext[HailuoTasksClient], params: CallToolRequestParams
     ) -> CallToolResult:
-        spec = tools.get(params.name)
+        spec = specs.get(params.name)
         if spec is None:
             name = clean_text(params.name, 64)
             raise MCPError(
-                code=INVALID_PARAMS, message=f"Unknown tool: {name}. Tools: {', '.join(tools)}."
+                code=INVALID_PARAMS, message=f"Unknown tool: {name}. Tools: {', '.join(specs)}."
             )
         return await call_tool(spec, context.lifespan_context, now, params.arguments)
 

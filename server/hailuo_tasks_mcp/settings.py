@@ -20,6 +20,7 @@ DEFAULT_REQUEST_TIMEOUT_SECONDS = 15.0
 MAX_REQUEST_TIMEOUT_SECONDS = 600.0
 TIMEOUT_VARIABLE = "HAILUO_REQUEST_TIMEOUT_SECONDS"
 LOG_LEVEL_VARIABLE = "HAILUO_LOG_LEVEL"
+_PORTS = range(1, 65536)
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 # What a host leaves behind when a template such as "${user_config.api_token}" was not filled in.
@@ -79,6 +80,18 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     )
 
 
+def settings_in_force(environ: Mapping[str, str]) -> Settings:
+    """Read the settings from environment variables; if one cannot be used, that is their problem.
+
+    A host shows a server that does not start as "disconnected", and its user learns nothing. With
+    these settings it starts, and says at each call what to mend.
+    """
+    try:
+        return read_settings(environ)
+    except SettingsError as error:
+        return Settings(problem=error)
+
+
 def is_loopback(base_url: str) -> bool:
     """Tell whether the host of `base_url` is this machine."""
     host = httpx.URL(base_url).host
@@ -115,11 +128,15 @@ def _base_url(value: str | None) -> str:
     try:
         # The parser that will make the requests, so that both see the same host.
         url = httpx.URL(value)
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, ValueError):
         url = httpx.URL()
     # The value is not repeated: it may hold a password.
     host = url.raw_host.decode("ascii")
-    if not re.fullmatch(r"[\w.:-]+", host, re.ASCII) or url.scheme not in {"http", "https"}:
+    if (
+        url.scheme not in {"http", "https"}
+        or not re.fullmatch(r"[\w.:-]+", host, re.ASCII)
+        or (url.port is not None and url.port not in _PORTS)
+    ):
         raise SettingsError(
             f"{BASE_URL_VARIABLE} is not a URL such as {DEFAULT_API_BASE_URL}", _CORRECT_IT
         )

@@ -5,7 +5,6 @@ requests and closes, as a shell pipe does, would be told "Connection closed" for
 the end of stdin is passed on when everything asked has been answered, or `GRACE_SECONDS` later.
 """
 
-import signal
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,20 +12,14 @@ import anyio
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
+from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
 
 # Below the 2 seconds after which the SDK's own client kills a server whose stdin it has closed.
 GRACE_SECONDS = 1.0
 
 
 def serve_stdio(server: Server[Any]) -> None:
-    """Serve until stdin closes or a signal ends the process.
-
-    There is nothing to save, so Ctrl-C ends the process as SIGTERM does: at once, by the signal
-    itself, without waiting for the thread that blocks on stdin and without a traceback.
-    """
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Serve until stdin closes."""
     anyio.run(_serve, server)
 
 
@@ -48,14 +41,14 @@ class _Unanswered:
     """The requests that are under way."""
 
     def __init__(self) -> None:
-        self._ids: set[str] = set()
+        self._ids: set[RequestId] = set()
         self._fewer = anyio.Event()
 
-    def add(self, request_id: object) -> None:
-        self._ids.add(str(request_id))
+    def add(self, request_id: RequestId) -> None:
+        self._ids.add(request_id)
 
-    def discard(self, request_id: object) -> None:
-        self._ids.discard(str(request_id))
+    def discard(self, request_id: RequestId | None) -> None:
+        self._ids.discard(request_id)
         self._fewer.set()
         self._fewer = anyio.Event()
 
@@ -100,7 +93,8 @@ class _Requests(_Stream):
                 self._unanswered.add(request_id)
             case SessionMessage(
                 message=JSONRPCNotification(
-                    method="notifications/cancelled", params={"requestId": request_id}
+                    method="notifications/cancelled",
+                    params={"requestId": str() | int() as request_id},
                 )
             ):
                 self._unanswered.discard(request_id)

@@ -7,7 +7,7 @@ and enough to decide the next step.
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from hailuo_tasks_mcp.errors import HailuoTasksError
 from hailuo_tasks_mcp.records import TaskRecord, Video
-from hailuo_tasks_mcp.text import clean_text, usable_url
+from hailuo_tasks_mcp.text import clean_text, identifier, usable_url
 
 # The tools that a next step can name.
 RETRIEVE_TASK = "retrieve_task"
@@ -23,14 +23,17 @@ RETRIEVE_TASKS_BATCH = "retrieve_tasks_batch"
 
 PROMPT_LIMIT = 120
 BATCH_PROMPT_LIMIT = 60
-# A batch of more tasks than this leaves out of its succeeded tasks what decides nothing any more.
+# In a batch of more tasks than this, succeeded tasks are told shorter: what made them decides
+# nothing any more, and fifty of them shall not fill a context.
 FULL_DETAIL_BATCH = 20
+LARGE_BATCH_PROMPT_LIMIT = 30
 
 _MESSAGE_LIMIT = 300
 _NAME_LIMIT = 64
 USUAL_DURATION = "1-2 minutes"
 # Ten times the usual duration: waiting on is no longer the likely way to a video.
-_STUCK_AFTER_SECONDS = 1200
+_STUCK_MINUTES = 20
+_AGAIN = "again in about 15 seconds"
 
 State = Literal["pending", "processing", "succeeded", "failed", "not_found", "unknown"]
 _DONE: frozenset[State] = frozenset({"succeeded", "failed", "not_found"})
@@ -120,26 +123,24 @@ def classify(record: TaskRecord | None) -> State:  # noqa: PLR0911 - a row, a re
         return "succeeded"
     # The run was refused or every video failed. The table is silent on a structured error where
     # `success` is not told; error bodies of the API do leave it out, and it ends the run there too.
-    if refused or (structured and success is None):
+    if refused or (structured and success is None) or _all_failed(videos):
         return "failed"
-    if videos and all(_word(video) in _FAILED_WORDS for video in videos):
-        return "failed"
-    # From here on a row reads something into what is missing, so nothing may be unreadable.
-    if response.unreadable:
-        return "unknown"
     # The run ended without a video.
     if finished and success:
         return "failed"
     # At most a bare string as its error, and not finished: the platform's passing hiccup.
     if success is False:
         return "processing"
-    # No data yet, or started.
-    if (success and not videos) or record.started_at is not None:
+    # No data yet, or started. What has finished runs no more, even if it did not tell how it went.
+    no_data_yet = success and not videos and not response.unreadable
+    if not finished and (no_data_yet or record.started_at is not None):
         return "processing"
     # No response yet.
-    told_nothing = success is None and not videos and record.fault is None and not finished
+    told_nothing = success is None and not videos and record.fault is None
     is_task = record.task_id is not None or record.created_at is not None
-    return "pending" if told_nothing and is_task else "unknown"
+    if is_task and told_nothing and not finished and not response.unreadable:
+        return "pending"
+    return "unknown"
 
 
 def summarize_task(
@@ -159,18 +160,20 @@ def summarize_task(
         return TaskSummary(
             task_id=task_id, state=state, done=True, next_step=_next_step(task_id, state, None)
         )
-    videos = record.videos
+    videos, asked = record.videos, record.request
+    images = [*(video.first_image_url for video in videos), asked.first_image_url]
     elapsed = _elapsed_seconds(record, state, now)
     return TaskSummary(
         task_id=task_id,
         state=state,
         done=state in _DONE,
         video_urls=_usable_urls(videos) if state == "succeeded" else None,
-        failed_videos=_count_failed(videos) if state == "succeeded" else None,
+        failed_videos=(_count_failed(videos) or None) if state == "succeeded" else None,
         error=_failure(record) if state == "failed" else None,
-        model=_known("model", record, _NAME_LIMIT),
-        prompt=_known("prompt", record, prompt_limit),
-        first_image_url=usable_url(_first("first_image_url", record)),
+        # What a video says of itself or, as long as there is none, what was asked for.
+        model=_known([*(v.model for v in videos), asked.model, record.model], _NAME_LIMIT),
+        prompt=_known([*(v.prompt for v in videos), asked.prompt], prompt_limit),
+        first_image_url=next(filter(None, map(usable_url, images)), None),
         created_at=_date(record.created_at),
         elapsed_seconds=elapsed,
         trace_id=_trace_id(record) if state in {"failed", "unknown"} else None,
@@ -200,12 +203,12 @@ def summarize_batch(
         else _batch_task(task_id, records.get(task_id), now, len(task_ids))
         for task_id in task_ids
     ]
-    open_ids = [task.task_id for task in tasks if not task.done]
+    done = all(task.done for task in tasks)
     return BatchSummary(
         counts=Counter(task.state for task in tasks),
-        done=not open_ids,
+        done=done,
         tasks=tasks,
-        next_step=_batch_next_step(open_ids, len(tasks)) if open_ids else None,
+        next_step=None if done else _batch_next_step(tasks, errors.values()),
     )
 
 
@@ -215,7 +218,14 @@ def _batch_task(task_id: str, record: TaskRecord | None, now: float, size: int) 
         # One call for all of them, not one for each.
         return task.model_copy(update={"next_step": "See the batch's next_step."})
     if task.state == "succeeded" and size > FULL_DETAIL_BATCH:
-        return task.model_copy(update={"model": None, "created_at": None, "elapsed_seconds": None})
+        return TaskSummary(
+            task_id=task_id,
+            state=task.state,
+            done=task.done,
+            video_urls=task.video_urls,
+            failed_videos=task.failed_videos,
+            prompt=clean_text(task.prompt or "", LARGE_BATCH_PROMPT_LIMIT) or None,
+        )
     return task
 
 
@@ -224,15 +234,28 @@ def _unlearned_task(task_id: str, error: HailuoTasksError) -> TaskSummary:
         task_id=task_id,
         state="unknown",
         done=False,
+        trace_id=error.trace_id,
         next_step=f"Its state could not be learned: {error.happened}; see the batch's next_step.",
     )
 
 
-def _batch_next_step(open_ids: Sequence[str], size: int) -> str:
-    return (
-        f"{len(open_ids)} of {size} not done (a run takes {USUAL_DURATION}): call "
-        f"{RETRIEVE_TASKS_BATCH}(task_ids={json.dumps(open_ids)}) again in about 15 seconds."
-    )
+def _batch_next_step(tasks: Sequence[TaskSummary], errors: Collection[HailuoTasksError]) -> str:
+    """Say in one sentence what to do about the tasks of a batch that are not done."""
+    open_tasks = [task for task in tasks if not task.done]
+    call = f"{RETRIEVE_TASKS_BATCH}(task_ids={json.dumps([task.task_id for task in open_tasks])})"
+    open_count = f"{len(open_tasks)} of {len(tasks)} not done"
+    if errors:
+        # Whoever mends the fault decides when to ask again.
+        remedy = next(iter(errors)).remedy
+        return f"{open_count}, some because their state could not be learned. {remedy} Call: {call}"
+    stuck = sum(_is_stuck(task.elapsed_seconds) for task in open_tasks)
+    unknown = sum(task.state == "unknown" for task in open_tasks)
+    notes = ""
+    if stuck:
+        notes += f"; tell the user that {stuck} may be stuck, at over {_STUCK_MINUTES} minutes"
+    if unknown:
+        notes += f"; tell the user of the {unknown} unknown if that stays so"
+    return f"{open_count} (a run takes {USUAL_DURATION}): call {call} {_AGAIN}{notes}."
 
 
 def _next_step(task_id: str, state: State, elapsed_seconds: float | None) -> str | None:
@@ -252,14 +275,18 @@ def _next_step(task_id: str, state: State, elapsed_seconds: float | None) -> str
                 f"The API's record fits no known state: call {call} once more and, if it stays "
                 "unknown, tell the user, with the task id and the trace id if there is one."
             )
-    if elapsed_seconds is not None and elapsed_seconds >= _STUCK_AFTER_SECONDS:
+    if elapsed_seconds is not None and _is_stuck(elapsed_seconds):
         return (
-            f"Running for {elapsed_seconds // 60:.0f} minutes where {USUAL_DURATION} are usual: "
-            f"tell the user that it may be stuck, and call {call} later if they want to wait on."
+            f"Not done after {elapsed_seconds // 60:.0f} minutes, where {USUAL_DURATION} are "
+            f"usual: tell the user that it may be stuck, and call {call} later if they wait on."
         )
     progress = "Not started yet" if state == "pending" else "Still running"
     age = "" if elapsed_seconds is None else f" after {elapsed_seconds:.0f} s"
-    return f"{progress}{age} (a run takes {USUAL_DURATION}): call {call} again in about 15 seconds."
+    return f"{progress}{age} (a run takes {USUAL_DURATION}): call {call} {_AGAIN}."
+
+
+def _is_stuck(elapsed_seconds: float | None) -> bool:
+    return elapsed_seconds is not None and elapsed_seconds >= _STUCK_MINUTES * 60
 
 
 def _word(video: Video) -> str:
@@ -272,27 +299,28 @@ def _usable_urls(videos: Sequence[Video]) -> list[str]:
     return [url for url in urls if url is not None]
 
 
-def _count_failed(videos: Sequence[Video]) -> int | None:
-    return sum(_word(video) in _FAILED_WORDS for video in videos) or None
+def _all_failed(videos: Sequence[Video]) -> bool:
+    return bool(videos) and _count_failed(videos) == len(videos)
+
+
+def _count_failed(videos: Sequence[Video]) -> int:
+    return sum(_word(video) in _FAILED_WORDS for video in videos)
 
 
 def _failure(record: TaskRecord) -> TaskFailure:
-    fault = record.fault
-    if fault is None and record.response.success:
-        return TaskFailure(code="no_output", message="The run ended without a video.")
-    code = clean_text(fault.code or "", _NAME_LIMIT) if fault else None
-    message = clean_text(fault.message or "", _MESSAGE_LIMIT) if fault else None
+    """Tell why a run failed, as far as the API said; `no_output` is the contract's own code."""
+    code = message = None
+    if record.fault is not None:
+        code = clean_text(record.fault.code or "", _NAME_LIMIT)
+        message = clean_text(record.fault.message or "", _MESSAGE_LIMIT)
+    if record.response.success and not code and not _all_failed(record.videos):
+        code, message = "no_output", message or "The run ended without a video."
     return TaskFailure(code=code or None, message=message or "The API gave no reason.")
 
 
-def _first(field: Literal["model", "prompt", "first_image_url"], record: TaskRecord) -> str | None:
-    """Return what a video says of itself or, as long as there is none, what was asked for."""
-    sources = [*record.videos, record.request, record]
-    return next((value for source in sources if (value := getattr(source, field, None))), None)
-
-
-def _known(field: Literal["model", "prompt"], record: TaskRecord, limit: int) -> str | None:
-    return clean_text(_first(field, record) or "", limit) or None
+def _known(texts: Iterable[str | None], limit: int) -> str | None:
+    """Return the first of some texts that says something, cleaned and cut."""
+    return next((known for text in texts if text and (known := clean_text(text, limit))), None)
 
 
 def _date(moment: float | None) -> str | None:
@@ -302,18 +330,19 @@ def _date(moment: float | None) -> str | None:
 
 
 def _elapsed_seconds(record: TaskRecord, state: State, now: float) -> Seconds | None:
-    begun = record.started_at if record.started_at is not None else record.created_at
+    """Return a run's length or, while it runs, the task's age; None if that is not known."""
+    created, started, finished = record.created_at, record.started_at, record.finished_at
     if state in {"pending", "processing"}:
-        begun = record.created_at if record.created_at is not None else record.started_at
+        since = started if created is None else created
         # A clock that runs behind the API's must not make a task younger than new.
-        return None if begun is None else max(0, int(now - begun))
-    seconds = record.elapsed
-    if seconds is None and begun is not None and record.finished_at is not None:
-        seconds = record.finished_at - begun
-    if seconds is None or seconds < 0:
+        return None if since is None else max(0, int(now - since))
+    seconds, since = record.elapsed, created if started is None else started
+    if seconds is None and since is not None and finished is not None and finished >= since:
+        seconds = finished - since
+    if seconds is None:
         return None
     return int(seconds) if seconds.is_integer() else round(seconds, 1)
 
 
 def _trace_id(record: TaskRecord) -> str | None:
-    return clean_text(record.response.trace_id or record.trace_id or "", _NAME_LIMIT) or None
+    return identifier(record.response.trace_id) or identifier(record.trace_id)

@@ -5,6 +5,7 @@ something else is taken out: control characters, characters that reverse or hide
 breaks that would let one field look like several.
 """
 
+import re
 import unicodedata
 from urllib.parse import urlsplit
 
@@ -12,10 +13,13 @@ from urllib.parse import urlsplit
 MAX_URL_LENGTH = 4096
 
 # Cc control, Cf format (bidirectional overrides, zero-width and tag characters), Cs lone
-# surrogates, Co private use, Cn unassigned.
-_UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
+# surrogates, Co private use. Not Cn, unassigned: to an older Python a new emoji is that.
+_UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co"})
 # Format characters that emoji and several scripts cannot be written without.
 _JOINERS = frozenset({"\u200c", "\u200d"})
+
+_LOOK_AHEAD = 8
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
 def clean_text(text: str, limit: int) -> str:
@@ -23,14 +27,20 @@ def clean_text(text: str, limit: int) -> str:
 
     Runs of white space become one space; what is cut off is marked with an ellipsis.
     """
-    # Folding first turns line breaks into spaces before they are dropped as controls. Text far
-    # beyond the limit is never looked at: a prompt of megabytes costs no more than a short one.
-    folded = " ".join(text[: limit * 8].split())
+    # Text far beyond the limit is never looked at: megabytes cost no more than a line.
+    seen = text[: limit * _LOOK_AHEAD]
+    # Folded first, so that line breaks become spaces before they are dropped as controls.
+    folded = " ".join(seen.split())
     safe = "".join(char for char in folded if char in _JOINERS or _is_safe(char))
     safe = " ".join(safe.split())
-    if len(safe) <= limit and len(text) <= limit * 8:
+    if not safe or (len(safe) <= limit and len(seen) == len(text)):
         return safe
     return safe[: limit - 1].rstrip() + "…"
+
+
+def identifier(text: str | None) -> str | None:
+    """Return `text` if it is a plain identifier, which can stand in a sentence unquoted."""
+    return text if text is not None and _IDENTIFIER.fullmatch(text) else None
 
 
 def usable_url(text: str | None) -> str | None:

@@ -6,10 +6,11 @@ and is done once, in `call_tool`.
 """
 
 import json
+import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any
 
 from mcp_types import CallToolResult, TextContent, Tool, ToolAnnotations
 from pydantic import (
@@ -51,18 +52,15 @@ TaskId = Annotated[
 ]
 
 
+# No id holds any of these; hosts and models write lists with all of them.
+_BETWEEN_IDS = re.compile(r"""[\s,;，、；"'\[\]]+""")
+
+
 def _split_ids(value: object) -> object:
     """Take a list apart that arrived as one string: JSON, "a, b", or a bare id."""
     if not isinstance(value, str):
         return value
-    try:
-        decoded = json.loads(value)
-    except (ValueError, RecursionError):
-        decoded = None
-    if isinstance(decoded, list):
-        return decoded
-    text = decoded if isinstance(decoded, str) else value
-    return [part for part in re.split(r"[\s,;，、；]+", text) if part]
+    return [part for part in _BETWEEN_IDS.split(value) if part]
 
 
 def _fold_repeats(task_ids: list[str]) -> list[str]:
@@ -70,26 +68,25 @@ def _fold_repeats(task_ids: list[str]) -> list[str]:
     if not 1 <= len(folded) <= MAX_TASK_IDS:
         raise PydanticCustomError(
             "ids_count",
-            "takes 1 to {most} different ids, not {count}; ask for more in further calls",
+            "takes 1 to {most} different ids in one call, not {count}",
             {"most": MAX_TASK_IDS, "count": len(folded)},
         )
     return folded
 
+
+logger = logging.getLogger(__name__)
 
 Clock = Callable[[], float]
 """Tells the time, in Unix seconds."""
 
 _STATES = (
     "States: pending or processing (ask again), succeeded (`video_urls`), failed (`error`), "
-    "not_found (check the id), unknown (not to be told; ask once more)."
+    "not_found (check the id), unknown (the record could not be read; ask once more)."
 )
 
 
 class _Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-ArgumentsT = TypeVar("ArgumentsT", bound=_Arguments)
 
 
 class RetrieveTaskArguments(_Arguments):
@@ -127,68 +124,84 @@ async def _retrieve_tasks_batch(
     return summarize_batch(arguments.task_ids, records, errors, now=now())
 
 
-@dataclass(frozen=True, slots=True)
-class ToolSpec(Generic[ArgumentsT]):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolSpec:
     """One tool.
 
     Attributes:
-        definition: what is published.
-        arguments: what the arguments are checked against.
-        handler: what is done with them.
+        name: what it is called by.
+        title: what a person is shown.
+        description: what a model is told.
+        arguments: what its arguments are checked against.
+        answer: what it answers with.
+        handler: what it does.
 
     """
 
-    definition: Tool
-    arguments: type[ArgumentsT]
-    handler: Callable[[HailuoTasksClient, Clock, ArgumentsT], Awaitable[Answer]]
+    name: str
+    title: str
+    description: str
+    arguments: type[BaseModel]
+    answer: type[Answer]
+    handler: Callable[[HailuoTasksClient, Clock, Any], Awaitable[Answer]]
+
+    def definition(self) -> Tool:
+        """Return what is published."""
+        return Tool(
+            name=self.name,
+            title=self.title,
+            description=self.description,
+            input_schema=flat_schema(self.arguments, "validation"),
+            output_schema=flat_schema(self.answer, "serialization"),
+            annotations=ToolAnnotations(
+                read_only_hint=True,
+                destructive_hint=False,
+                idempotent_hint=True,
+                open_world_hint=True,
+            ),
+        )
 
 
-def make_tools() -> dict[str, ToolSpec[Any]]:
-    """Return the tools by name, in the order in which they are listed."""
-    specs: list[ToolSpec[Any]] = [
-        ToolSpec(
-            _definition(
-                RETRIEVE_TASK,
-                "Retrieve a Hailuo task",
-                "Get the state and the video URLs of one Hailuo (MiniMax) video-generation task. "
-                f"For two or more ids use {RETRIEVE_TASKS_BATCH} instead. {_STATES} "
-                "Returns a short JSON object: `done` is true when asking again would change "
-                "nothing; otherwise `next_step` says when and how to. A failed generation is a "
-                "normal answer.",
-                RetrieveTaskArguments,
-                TaskSummary,
-            ),
-            RetrieveTaskArguments,
-            _retrieve_task,
+TOOLS = (
+    ToolSpec(
+        name=RETRIEVE_TASK,
+        title="Retrieve a Hailuo task",
+        description=(
+            "Get the state and the video URLs of one Hailuo (MiniMax) video-generation task. "
+            f"For two or more ids use {RETRIEVE_TASKS_BATCH} instead. {_STATES} "
+            "Returns a short JSON object: `done` is true when asking again would change nothing; "
+            "otherwise `next_step` says when and how to. A failed generation is a normal answer."
         ),
-        ToolSpec(
-            _definition(
-                RETRIEVE_TASKS_BATCH,
-                "Retrieve several Hailuo tasks",
-                "Get the states and the video URLs of several Hailuo (MiniMax) video-generation "
-                f"tasks in one call. For a single id use {RETRIEVE_TASK} instead. {_STATES} "
-                "Returns `counts` by state, `tasks` in the order asked, and `done`, which is true "
-                "when all are done; otherwise `next_step` is the call for just those that are not.",
-                RetrieveTasksBatchArguments,
-                BatchSummary,
-            ),
-            RetrieveTasksBatchArguments,
-            _retrieve_tasks_batch,
+        arguments=RetrieveTaskArguments,
+        answer=TaskSummary,
+        handler=_retrieve_task,
+    ),
+    ToolSpec(
+        name=RETRIEVE_TASKS_BATCH,
+        title="Retrieve several Hailuo tasks",
+        description=(
+            "Get the states and the video URLs of several Hailuo (MiniMax) video-generation "
+            f"tasks in one call. For a single id use {RETRIEVE_TASK} instead. {_STATES} "
+            "Returns `counts` by state, `tasks` in the order asked, and `done`, which is true "
+            "when all are done; otherwise `next_step` is the call for just those that are not."
         ),
-    ]
-    return {spec.definition.name: spec for spec in specs}
+        arguments=RetrieveTasksBatchArguments,
+        answer=BatchSummary,
+        handler=_retrieve_tasks_batch,
+    ),
+)
 
 
 async def call_tool(
-    spec: ToolSpec[Any],
+    spec: ToolSpec,
     client: HailuoTasksClient,
     now: Clock,
     arguments: Mapping[str, Any] | None,
 ) -> CallToolResult:
     """Call a tool with unchecked arguments.
 
-    What a model can mend or pass on (bad arguments, an API that does not answer) comes back as a
-    result with `is_error`; anything else is a defect of this server and is raised.
+    Whatever goes wrong comes back as a result with `is_error`, in words for the model: bad
+    arguments, an API that does not answer, and, as the last resort, a defect of this server.
     """
     try:
         checked = spec.arguments.model_validate(arguments or {})
@@ -198,6 +211,10 @@ async def call_tool(
         answer = await spec.handler(client, now, checked)
     except HailuoTasksError as error:
         return _failure(str(error))
+    except Exception as error:
+        # The protocol's own answer would hand the exception's text to the model.
+        logger.exception("%s failed", spec.name)
+        return _failure(_DEFECT.format(type(error).__name__))
     data = answer.as_data()
     # Some hosts show a model only the one, some only the other.
     return CallToolResult(
@@ -210,33 +227,11 @@ def compact_json(data: Any) -> str:
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
-def _definition(
-    name: str,
-    title: str,
-    description: str,
-    arguments: type[_Arguments],
-    answer: type[Answer],
-) -> Tool:
-    return Tool(
-        name=name,
-        title=title,
-        description=description,
-        input_schema=flat_schema(arguments, "validation"),
-        output_schema=flat_schema(answer, "serialization"),
-        annotations=ToolAnnotations(
-            read_only_hint=True,
-            destructive_hint=False,
-            idempotent_hint=True,
-            open_world_hint=True,
-        ),
-    )
-
-
 def _failure(text: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
 
-def _refusal(spec: ToolSpec[Any], error: ValidationError) -> str:
+def _refusal(spec: ToolSpec, error: ValidationError) -> str:
     """Say what is wrong with the arguments, without repeating their values."""
     problems = []
     for detail in error.errors(include_url=False, include_input=False, include_context=False):
@@ -246,8 +241,13 @@ def _refusal(spec: ToolSpec[Any], error: ValidationError) -> str:
     hidden = len(problems) - _SHOWN_PROBLEMS
     shown = "; ".join(problems[:_SHOWN_PROBLEMS]) + (f"; and {hidden} more" if hidden > 0 else "")
     takes = ", ".join(f"`{name}`" for name in spec.arguments.model_fields)
-    return f"Nothing was looked up: {shown}. {spec.definition.name} takes {takes}."
+    return f"Nothing was looked up: {shown}. {spec.name} takes {takes}."
 
+
+_DEFECT = (
+    "hailuo-tasks-mcp itself failed ({}), so nothing was learned. Ask once more and, if it fails "
+    "again, tell the user, who finds the details in this server's log."
+)
 
 _SHOWN_PROBLEMS = 3
 _SHOWN_NAME_LENGTH = 64
@@ -256,6 +256,7 @@ _PROBLEMS = {
     "extra_forbidden": "is not an argument of this tool",
     "missing": "is required",
     "string_type": "must be a string",
+    "string_unicode": "must be well-formed text",
     "list_type": "must be a list of strings",
     "string_too_short": "must not be blank",
     "string_too_long": f"must be at most {MAX_TASK_ID_LENGTH} characters long",

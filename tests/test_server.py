@@ -1,0 +1,66 @@
+"""The server as a whole: who it says it is, and what it keeps open."""
+
+import httpx
+import pytest
+from mcp import Client, MCPError
+from mcp_types import INVALID_PARAMS
+
+from hailuo_tasks_mcp import __version__
+from hailuo_tasks_mcp.server import create_server
+from helpers import ScriptedApi, data_of, settings
+
+
+async def test_the_server_says_who_it_is_and_advertises_tools_alone() -> None:
+    async with Client(create_server(settings()), mode="legacy") as client:
+        assert client.server_info is not None
+        assert client.server_info.name == "hailuo-tasks-mcp"
+        assert client.server_info.title == "Hailuo tasks"
+        assert client.server_info.version == __version__
+        assert client.server_capabilities.model_dump(exclude_none=True) == {
+            "tools": {"list_changed": False}
+        }
+        assert client.instructions is not None
+        assert "retrieve_tasks_batch" in client.instructions
+        assert "sandbox" not in client.instructions
+
+
+@pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
+async def test_an_unknown_tool_is_an_error_of_the_protocol(mode: str) -> None:
+    async with Client(create_server(settings()), mode=mode) as client:
+        with pytest.raises(MCPError) as caught:
+            await client.call_tool("retrieve_everything", {})
+
+    assert caught.value.error.code == INVALID_PARAMS
+    assert "retrieve_everything" in caught.value.error.message
+
+
+async def test_a_sandboxed_server_says_so() -> None:
+    async with Client(create_server(settings(sandbox=True)), mode="legacy") as client:
+        assert client.server_info is not None
+        assert client.server_info.title == "Hailuo tasks (sandbox)"
+        assert client.instructions is not None
+        assert "This is a sandbox" in client.instructions
+
+
+async def test_one_pool_of_connections_serves_all_calls_and_is_closed_at_the_end() -> None:
+    closed = []
+
+    class CountingApi(ScriptedApi):
+        async def aclose(self) -> None:
+            closed.append(self)
+
+    api = CountingApi(httpx.Response(200, json={}))
+    async with Client(create_server(settings(), transport=api)) as client:
+        for _ in range(3):
+            data_of(await client.call_tool("retrieve_task", {"task_id": "t"}))
+        assert closed == []
+
+    assert len(api.requests) == 3
+    assert closed == [api]
+
+
+async def test_the_list_of_tools_may_be_kept_by_anyone() -> None:
+    async with Client(create_server(settings())) as client:
+        tools = await client.list_tools()
+
+    assert (tools.ttl_ms, tools.cache_scope) == (3_600_000, "public")
