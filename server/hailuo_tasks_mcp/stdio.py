@@ -5,7 +5,6 @@ requests and closes, as a shell pipe does, would be told "Connection closed" for
 the end of stdin is passed on when everything asked has been answered, or `GRACE_SECONDS` later.
 """
 
-from types import TracebackType
 from typing import Any, Self
 
 import anyio
@@ -72,12 +71,7 @@ class _Stream:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
 

@@ -1,20 +1,26 @@
-"""What a record means, and the answers made of it.
+"""The answers: what a model is told of a task, or of several.
 
-`classify` is the one place that decides on a task's state; it follows, row by row, the table in
-the API's contract. Everything else here words that decision for a model: short, true, complete,
-and enough to decide the next step.
+Short, true, complete, and enough to decide the next step.
 """
 
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from hailuo_tasks_mcp.errors import HailuoTasksError
-from hailuo_tasks_mcp.records import TaskRecord, Video
+from hailuo_tasks_mcp.records import TaskRecord
+from hailuo_tasks_mcp.states import (
+    DONE_STATES,
+    State,
+    all_failed,
+    classify,
+    count_failed,
+    usable_urls,
+)
 from hailuo_tasks_mcp.text import clean_text, identifier, usable_url
 
 # The tools that a next step can name.
@@ -34,15 +40,6 @@ USUAL_DURATION = "1-2 minutes"
 # Ten times the usual duration: waiting on is no longer the likely way to a video.
 _STUCK_MINUTES = 20
 _AGAIN = "again in about 15 seconds"
-
-State = Literal["pending", "processing", "succeeded", "failed", "not_found", "unknown"]
-_DONE: frozenset[State] = frozenset({"succeeded", "failed", "not_found"})
-
-# The words seen for a video's state, besides the synonyms that cost nothing to know.
-_PENDING_WORDS = frozenset({"pending", "queued", "queueing", "submitted", "preparing"})
-_RUNNING_WORDS = _PENDING_WORDS | {"processing", "running", "in_progress"}
-_FAILED_WORDS = frozenset({"failed", "fail", "error", "cancelled", "canceled"})
-
 
 # Whole where it is whole: 32 says as much as 32.0.
 Seconds = Annotated[int | float, WithJsonSchema({"type": "number"})]
@@ -100,49 +97,6 @@ class BatchSummary(Answer):
     next_step: Annotated[str | None, Field(description="What to do next.")] = None
 
 
-def classify(record: TaskRecord | None) -> State:  # noqa: PLR0911 - a row, a return
-    """Decide what a record means; None stands for a task that the API does not know.
-
-    The rows of the contract's table, in its order: the first that fits decides.
-    """
-    if record is None:
-        return "not_found"
-    response, videos = record.response, record.videos
-    success, finished = response.success, record.finished_at is not None
-    structured = record.fault is not None and record.fault.code is not None
-    # A structured error ends a run even without `finished_at`: an unavailable model is told so.
-    refused = success is False and (structured or finished)
-
-    # Some video still runs, and nothing else decides against it.
-    if not refused and any(_word(video) in _RUNNING_WORDS for video in videos):
-        # In the second envelope the word is the task's own, and can say more.
-        waits = not response.data and _word(videos[0]) in _PENDING_WORDS
-        return "pending" if waits else "processing"
-    # A video can be opened, and none still runs.
-    if _usable_urls(videos) and success is not False:
-        return "succeeded"
-    # The run was refused or every video failed. The table is silent on a structured error where
-    # `success` is not told; error bodies of the API do leave it out, and it ends the run there too.
-    if refused or (structured and success is None) or _all_failed(videos):
-        return "failed"
-    # The run ended without a video.
-    if finished and success:
-        return "failed"
-    # At most a bare string as its error, and not finished: the platform's passing hiccup.
-    if success is False:
-        return "processing"
-    # No data yet, or started. What has finished runs no more, even if it did not tell how it went.
-    no_data_yet = success and not videos and not response.unreadable
-    if not finished and (no_data_yet or record.started_at is not None):
-        return "processing"
-    # No response yet.
-    told_nothing = success is None and not videos and record.fault is None
-    is_task = record.task_id is not None or record.created_at is not None
-    if is_task and told_nothing and not finished and not response.unreadable:
-        return "pending"
-    return "unknown"
-
-
 def summarize_task(
     task_id: str, record: TaskRecord | None, *, now: float, prompt_limit: int = PROMPT_LIMIT
 ) -> TaskSummary:
@@ -166,9 +120,9 @@ def summarize_task(
     return TaskSummary(
         task_id=task_id,
         state=state,
-        done=state in _DONE,
-        video_urls=_usable_urls(videos) if state == "succeeded" else None,
-        failed_videos=(_count_failed(videos) or None) if state == "succeeded" else None,
+        done=state in DONE_STATES,
+        video_urls=usable_urls(videos) if state == "succeeded" else None,
+        failed_videos=(count_failed(videos) or None) if state == "succeeded" else None,
         error=_failure(record) if state == "failed" else None,
         # What a video says of itself or, as long as there is none, what was asked for.
         model=_known([*(v.model for v in videos), asked.model, record.model], _NAME_LIMIT),
@@ -289,31 +243,13 @@ def _is_stuck(elapsed_seconds: float | None) -> bool:
     return elapsed_seconds is not None and elapsed_seconds >= _STUCK_MINUTES * 60
 
 
-def _word(video: Video) -> str:
-    return (video.state or video.status or "").lower()
-
-
-def _usable_urls(videos: Sequence[Video]) -> list[str]:
-    """Return the URLs that can be opened; what a failed video left behind is not one of them."""
-    urls = (usable_url(video.video_url) for video in videos if _word(video) not in _FAILED_WORDS)
-    return [url for url in urls if url is not None]
-
-
-def _all_failed(videos: Sequence[Video]) -> bool:
-    return bool(videos) and _count_failed(videos) == len(videos)
-
-
-def _count_failed(videos: Sequence[Video]) -> int:
-    return sum(_word(video) in _FAILED_WORDS for video in videos)
-
-
 def _failure(record: TaskRecord) -> TaskFailure:
     """Tell why a run failed, as far as the API said; `no_output` is the contract's own code."""
     code = message = None
     if record.fault is not None:
         code = clean_text(record.fault.code or "", _NAME_LIMIT)
         message = clean_text(record.fault.message or "", _MESSAGE_LIMIT)
-    if record.response.success and not code and not _all_failed(record.videos):
+    if record.response.success and not code and not all_failed(record.videos):
         code, message = "no_output", message or "The run ended without a video."
     return TaskFailure(code=code or None, message=message or "The API gave no reason.")
 
