@@ -382,6 +382,17 @@ async def test_an_echo_in_a_record_is_not_repeated() -> None:
     assert record.request.prompt == "of [token]"
 
 
+@pytest.mark.parametrize(("token", "told"), [("abcdefgh", "of [token]"), ("sandbox", "of sandbox")])
+async def test_a_token_too_short_to_be_one_is_not_taken_out_of_words(token: str, told: str) -> None:
+    api = ScriptedApi(httpx.Response(200, json={"id": "t", "request": {"prompt": f"of {token}"}}))
+
+    async with HailuoTasksClient(settings(api_token=token), transport=api) as client:
+        record = await client.retrieve("t")
+
+    assert record is not None
+    assert record.request.prompt == told
+
+
 async def test_text_of_a_peer_is_never_taken_for_a_template() -> None:
     error = await failure_of(httpx.RemoteProtocolError('{"error": {base_url.__class__}}'))
 
