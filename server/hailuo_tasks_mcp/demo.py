@@ -41,7 +41,8 @@ async def _converse() -> bool:
         async with Client(_server(base_url, SANDBOX_TOKEN)) as client:
             print(f"Connected, MCP {client.protocol_version}. Its tools:\n")
             for tool in (await client.list_tools()).tools:
-                print(f"  {tool.name:22}{_first_sentence(tool.description or '')}")
+                purpose = (tool.description or "").partition(". ")[0]
+                _print_wrapped(f"  {tool.name:22}{purpose}", " " * 24)
             print("\nOne documented task; then the other one, a running one and an unknown id:")
             one = await _call(client, RETRIEVE_TASK, {"task_id": DOCUMENTED_TASK_ID})
             several = await _call(
@@ -117,7 +118,3 @@ def _print_wrapped(text: str, indent: str) -> None:
             break_on_hyphens=False,
         )
     )
-
-
-def _first_sentence(text: str) -> str:
-    return text.partition(". ")[0]
