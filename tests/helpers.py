@@ -1,7 +1,9 @@
 """What several test files share: example bodies, stand-ins for the API, and one way to call."""
 
+import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,11 @@ DOCUMENTED_ID = "58cc618b-9639-4ee7-add2-d2fcf260d9a3"
 TIMED_ID = "09d4a93e-d5c8-4778-bdf2-711773d71c59"
 # 32 seconds after the timed example was created.
 NOW = 1736863661.511 + 32
+
+URL = "https://cdn.test/a.mp4"
+
+# Bounds a hang; starting Python with the SDK takes about a second.
+PATIENCE_SECONDS = 20
 
 Json = dict[str, Any]
 Answer = httpx.Response | Exception
@@ -37,6 +44,18 @@ def succeeded(task_id: str) -> Json:
     record: Json = example("retrieve")
     record["id"] = record["response"]["task_id"] = task_id
     return record
+
+
+def record(**fields: Any) -> dict[str, Any]:
+    return {"id": "t", "created_at": 1736863661.511, **fields}
+
+
+def ended(**response: Any) -> dict[str, Any]:
+    return record(started_at=1736863662, finished_at=1736863730, response=response)
+
+
+def video(state: str | None = "succeeded", url: str | None = URL) -> dict[str, Any]:
+    return {"id": "v", "state": state, "video_url": url}
 
 
 class ScriptedApi(httpx.AsyncBaseTransport):
@@ -122,3 +141,20 @@ def error_of(result: CallToolResult) -> str:
     assert result.is_error
     assert result.structured_content is None
     return text_of(result)
+
+
+@asynccontextmanager
+async def listening(answer: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """Answer every connection on a loopback port alike; yield its address and what was heard."""
+    heard: list[bytes] = []
+
+    async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(on_connection, "127.0.0.1", 0)
+    async with server, asyncio.timeout(PATIENCE_SECONDS):
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}", heard

@@ -10,10 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from helpers import Json
-
-# Bounds a hang; starting Python with the SDK takes about a second.
-PATIENCE_SECONDS = 20
+from helpers import PATIENCE_SECONDS, Json
 
 MODERN_VERSION = "2026-07-28"
 CLIENT = {"name": "test", "version": "1"}

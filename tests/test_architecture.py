@@ -15,9 +15,16 @@ def mapped_modules() -> list[str]:
 
 
 def imported_modules(module: str) -> set[str]:
-    tree = ast.parse((PACKAGE / f"{module}.py").read_text())
-    names = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    return {name.partition(".")[2] for name in names if name.startswith("hailuo_tasks_mcp.")}
+    """Return what a module imports of this package, however it spells that."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    own = (name.split(".") for name in names)
+    return {parts[1] for parts in own if parts[0] == "hailuo_tasks_mcp" and len(parts) > 1}
 
 
 def test_the_map_has_every_module() -> None:

@@ -14,8 +14,7 @@ import pytest
 from hailuo_tasks_mcp import __version__
 from hailuo_tasks_mcp.cli import main
 from hailuo_tasks_mcp.sandbox_http import bind_sandbox
-from helpers import DOCUMENTED_ID
-from stdio_process import PATIENCE_SECONDS
+from helpers import DOCUMENTED_ID, PATIENCE_SECONDS
 
 ROOT = Path(__file__).parent.parent
 HEAVY = ("mcp", "mcp_types", "pydantic", "httpx", "starlette", "uvicorn")

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -21,7 +19,7 @@ from hailuo_tasks_mcp.errors import (
     UpstreamError,
     WrongBaseUrlError,
 )
-from hailuo_tasks_mcp.records import TaskRecord
+from hailuo_tasks_mcp.records import TaskRecord, read_record
 from helpers import (
     DOCUMENTED_ID,
     TIMED_ID,
@@ -29,6 +27,7 @@ from helpers import (
     PagingApi,
     ScriptedApi,
     example,
+    listening,
     settings,
     task_ids,
 )
@@ -81,6 +80,10 @@ async def test_a_base_url_with_a_path_keeps_it() -> None:
 
 async def test_an_empty_object_is_no_record() -> None:
     assert await retrieve(ScriptedApi(httpx.Response(200, json={}))) is None
+
+
+async def test_a_byte_order_mark_is_passed_over() -> None:
+    assert await retrieve(ScriptedApi(httpx.Response(200, content=b"\xef\xbb\xbf{}"))) is None
 
 
 async def test_the_second_envelope_is_read() -> None:
@@ -211,12 +214,30 @@ async def test_a_batch_of_which_nothing_came_is_an_error() -> None:
         await retrieve_batch(ScriptedApi(httpx.Response(500, json=ERRORS["500"])), ["a", "b"])
 
 
-async def test_records_of_other_tasks_and_junk_in_a_batch_are_passed_over() -> None:
-    junk: list[Any] = [None, "x", {}, {"items": []}, {"response": {}}, {"id": ["a"]}]
-    page = {"items": [*junk, example("retrieve")], "count": 7}
+async def test_a_record_of_another_task_in_a_batch_is_passed_over() -> None:
+    page = {"items": [{"id": "other"}, example("retrieve")], "count": 2}
     api = ScriptedApi(httpx.Response(200, json=page))
 
-    assert set((await retrieve_batch(api, [DOCUMENTED_ID, "b"])).records) == {DOCUMENTED_ID}
+    assert await retrieve_batch(api, [DOCUMENTED_ID, "b"]) == (
+        {DOCUMENTED_ID: read_record(example("retrieve"))},
+        {},
+    )
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {"items": [example("retrieve"), None]},
+        {"items": [example("retrieve"), {"created_at": 1736863231.588}]},
+        {"items": [example("retrieve")], "success": False, "error": {"code": "api_error"}},
+        {"items": [example("retrieve")], "success": False},
+    ],
+)
+async def test_an_id_missing_from_a_doubtful_batch_is_not_taken_as_unknown(page: Any) -> None:
+    batch = await retrieve_batch(ScriptedApi(httpx.Response(200, json=page)), [DOCUMENTED_ID, "b"])
+
+    assert batch.records.keys() == {DOCUMENTED_ID}
+    assert isinstance(batch.errors["b"], UnreadableAnswerError)
 
 
 async def test_a_record_that_names_its_task_only_in_its_response_is_found() -> None:
@@ -257,8 +278,9 @@ async def test_an_error_of_the_api_is_called_by_its_name(
     assert type(await failure_of(httpx.Response(status, json=body))) is kind
 
 
-async def test_a_batch_that_reports_an_error_is_not_a_batch_of_unknown_ids() -> None:
-    body = {"success": False, "items": [], "count": 0, "error": {"code": "api_error"}}
+@pytest.mark.parametrize("error", [{"code": "api_error"}, None])
+async def test_a_batch_that_reports_an_error_is_not_a_batch_of_unknown_ids(error: Any) -> None:
+    body = {"success": False, "items": [], "count": 0, "error": error}
 
     with pytest.raises(UpstreamError):
         await retrieve_batch(ScriptedApi(httpx.Response(200, json=body)), ["a"])
@@ -267,12 +289,29 @@ async def test_a_batch_that_reports_an_error_is_not_a_batch_of_unknown_ids() -> 
 @pytest.mark.parametrize(
     "record",
     [
-        {"task": {"id": "t", "status": "failed"}, "error": "x"},
-        {"id": "t", "request": {"action": "generate"}, "error": {"code": "x"}},
+        {"task": {"id": "t", "status": "failed"}},
+        {"id": "t", "request": {"action": "generate"}},
+        {"id": "t", "response": {"success": False}},
+        {"id": "t", "content": {"url": "https://cdn.test/a.mp4"}},
+        {"id": "t", "status": "failed"},
+        {"id": "t", "created_at": 1736863231.588},
+        {"id": "t", "started_at": 1736863231.588},
+        {"id": "t", "finished_at": 1736863231.588},
     ],
 )
-async def test_a_record_beside_an_error_is_still_a_record(record: Any) -> None:
-    assert await retrieve(ScriptedApi(httpx.Response(200, json=record)))
+async def test_a_record_with_an_error_is_read_alone_as_in_a_batch(record: Any) -> None:
+    record |= {"error": {"code": "content_policy"}}
+
+    alone = await retrieve(ScriptedApi(httpx.Response(200, json=record)))
+    batch = await retrieve_batch(ScriptedApi(httpx.Response(200, json={"items": [record]})), ["t"])
+
+    assert alone == batch.records["t"]
+
+
+async def test_a_status_that_is_a_number_makes_no_record_of_an_error() -> None:
+    body = {"status": 500, "error": "Internal Server Error"}
+
+    assert type(await failure_of(httpx.Response(200, json=body))) is UpstreamError
 
 
 @pytest.mark.parametrize(
@@ -290,7 +329,7 @@ async def test_a_record_beside_an_error_is_still_a_record(record: Any) -> None:
             "text that is not JSON (no content type)",
         ),
         (httpx.Response(200, content=b"\xff\xfe\xff"), "text that is not JSON"),
-        (httpx.Response(200, content=b"[" * 100_000), "text that is not JSON"),
+        (httpx.Response(200, content=b"[" * 100_000), "JSON that is nested too deeply"),
         (httpx.Response(200), "an empty body"),
         (httpx.DecodingError("bad gzip"), "a body that cannot be decoded"),
     ],
@@ -364,6 +403,7 @@ async def test_a_token_that_the_api_echoes_is_not_repeated() -> None:
     "answer",
     [
         httpx.Response(500, content='{"error": {"message": "planted\\u002dtoken-0123456789"}}'),
+        httpx.Response(500, json={"error": {"message": f"{TOKEN[:9]}\u200b\x00{TOKEN[9:]}"}}),
         httpx.Response(500, content=json.dumps({"error": TOKEN}).encode("utf-16")),
         httpx.Response(200, content=b"x", headers={"content-type": f"text/{TOKEN}"}),
         httpx.RemoteProtocolError(f"illegal header line: bytearray(b'Authorization {TOKEN}')"),
@@ -374,7 +414,7 @@ async def test_an_echo_in_any_disguise_is_not_repeated(answer: httpx.Response | 
 
 
 async def test_an_echo_in_a_record_is_not_repeated() -> None:
-    body = {"id": "t", "request": {"prompt": f"of {TOKEN}", TOKEN: 1}, "response": None}
+    body = {"id": "t", "request": {"prompt": f"of {TOKEN}"}, "response": None}
 
     record = await retrieve(ScriptedApi(httpx.Response(200, json=body)))
 
@@ -437,23 +477,6 @@ async def test_nothing_is_sent_with_settings_that_cannot_be_used(
             await client.retrieve_batch(["t"])
 
     assert api.requests == []
-
-
-@asynccontextmanager
-async def listening(answer: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """Answer every connection on a loopback port alike; yield its address and what was heard."""
-    heard: list[bytes] = []
-
-    async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heard.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.write(answer)
-        await writer.drain()
-        writer.close()
-        await writer.wait_closed()
-
-    server = await asyncio.start_server(on_connection, "127.0.0.1", 0)
-    async with server, asyncio.timeout(5):
-        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}", heard
 
 
 async def test_what_is_meant_for_this_machine_passes_no_proxy(

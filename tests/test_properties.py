@@ -77,8 +77,8 @@ def test_any_json_is_told_as_an_answer_that_fits_its_schema(value: Any, now: flo
 
 @given(value=loosely(items=st.lists(RECORD, max_size=4), count=st.integers(), total=st.integers()))
 def test_any_json_as_a_batch_is_told_as_an_answer_that_fits_its_schema(value: Any) -> None:
-    page = read_page(value) or {}
-    answer = summarize_batch(["t", "u"], page, {}, now=NOW).as_data()
+    page = read_page(value)
+    answer = summarize_batch(["t", "u"], page.records if page else {}, {}, now=NOW).as_data()
 
     SCHEMAS["retrieve_tasks_batch"].validate(answer)
     assert [task["task_id"] for task in answer["tasks"]] == ["t", "u"]

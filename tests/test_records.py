@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hailuo_tasks_mcp.records import read_page, read_record
+from hailuo_tasks_mcp.records import TaskPage, read_page, read_record
 from helpers import DOCUMENTED_ID, TIMED_ID, example
 
 
@@ -42,23 +42,40 @@ def test_the_id_is_read_from_wherever_it_stands(given: Any, task_id: str | None)
     assert record.task_id == task_id
 
 
+def read(value: Any) -> TaskPage:
+    page = read_page(value)
+    assert page is not None
+    return page
+
+
 def test_a_page_is_read_by_id_in_either_envelope() -> None:
-    assert (read_page(example("retrieve_batch")) or {}).keys() == {DOCUMENTED_ID, TIMED_ID}
-    assert (read_page(example("second_envelope")["batch"]) or {}).keys() == {"task-123"}
-    assert (read_page({"items": [{"task": {"id": "a"}}]}) or {}).keys() == {"a"}
+    assert read(example("retrieve_batch")).records.keys() == {DOCUMENTED_ID, TIMED_ID}
+    assert read(example("second_envelope")["batch"]).records.keys() == {"task-123"}
+    assert read({"items": [{"task": {"id": "a"}}]}).records.keys() == {"a"}
 
 
 def test_of_two_records_of_one_task_the_newer_counts() -> None:
-    page = read_page({"items": [{"id": "a", "status": "new"}, {"id": "a", "status": "old"}]})
+    page = read({"items": [{"id": "a", "status": "new"}, {"id": "a", "status": "old"}]})
 
-    assert page is not None
-    assert page["a"].status == "new"
+    assert page.records["a"].status == "new"
 
 
-def test_items_that_are_of_no_task_are_passed_over() -> None:
-    junk: list[Any] = [None, "x", {}, {"items": []}, {"response": {}}, {"id": ["a"]}]
-
-    assert read_page({"items": junk, "count": 6}) == {}
+@pytest.mark.parametrize(
+    ("page", "whole"),
+    [
+        ({"items": []}, True),
+        ({"items": [{"id": "a"}, {}]}, True),
+        ({"items": [], "success": True, "error": None}, True),
+        ({"items": [{"id": "a"}, None]}, False),
+        ({"items": ["a"]}, False),
+        ({"items": [{"created_at": 1}]}, False),
+        ({"items": [{"id": ["a"]}]}, False),
+        ({"items": [{"id": "a"}], "success": False}, False),
+        ({"items": [{"id": "a"}], "error": "x"}, False),
+    ],
+)
+def test_a_page_is_whole_if_nothing_in_it_is_doubtful(page: Any, whole: bool) -> None:
+    assert read(page).whole is whole
 
 
 @pytest.mark.parametrize("value", [None, [], {}, {"items": None}, {"items": {"id": "a"}}])

@@ -28,10 +28,11 @@ async def test_the_server_says_who_it_is_and_advertises_tools_alone() -> None:
 async def test_an_unknown_tool_is_an_error_of_the_protocol(mode: str) -> None:
     async with Client(create_server(settings()), mode=mode) as client:
         with pytest.raises(MCPError) as caught:
-            await client.call_tool("retrieve_everything", {})
+            await client.call_tool("retrieve_everything\u202e" + "x" * 1000, {})
 
     assert caught.value.error.code == INVALID_PARAMS
-    assert "retrieve_everything" in caught.value.error.message
+    assert "retrieve_everythingxxx" in caught.value.error.message
+    assert len(caught.value.error.message) < 200
 
 
 async def test_a_sandboxed_server_says_so() -> None:

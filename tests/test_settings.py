@@ -52,6 +52,10 @@ def test_a_token_pasted_with_its_scheme_is_taken() -> None:
     assert read_settings({"ACEDATACLOUD_API_TOKEN": f"Bearer {TOKEN}"}).api_token == TOKEN
 
 
+def test_a_scheme_before_a_placeholder_makes_no_token() -> None:
+    assert read_settings({"ACEDATACLOUD_API_TOKEN": "Bearer ${TOKEN}"}).api_token is None
+
+
 def test_the_token_is_not_shown() -> None:
     assert TOKEN not in repr(Settings(api_token=TOKEN))
 
@@ -99,6 +103,8 @@ def test_a_base_url_over_tls_or_on_this_machine_is_taken(url: str) -> None:
         "https://user:password@api.acedata.cloud",
         "https://api.acedata.cloud?x=1",
         "https://api.acedata.cloud#x",
+        "https://api.acedata.cloud/?",
+        "https://api.acedata.cloud/#",
         "https://api.acedata.cloud:port",
         "https://[broken",
     ],

@@ -6,8 +6,10 @@ import socket
 from typing import Any
 
 import pytest
+from mcp.client.stdio import PROCESS_TERMINATION_TIMEOUT
 
-from helpers import DOCUMENTED_ID, TOKEN
+from hailuo_tasks_mcp.stdio import GRACE_SECONDS
+from helpers import DOCUMENTED_ID, TOKEN, listening
 from stdio_process import (
     INITIALIZED,
     MODERN_VERSION,
@@ -194,7 +196,11 @@ async def test_a_setting_that_cannot_be_used_is_told_in_the_log_and_at_each_call
 async def test_a_proxy_or_certificate_that_cannot_be_used_does_not_stop_the_server(
     variable: str, value: str
 ) -> None:
-    environ: dict[str, Any] = {"ACEDATACLOUD_API_TOKEN": TOKEN, variable: value}
+    environ: dict[str, Any] = {
+        "ACEDATACLOUD_API_TOKEN": TOKEN,
+        "ACEDATACLOUD_API_BASE_URL": "https://api.invalid",
+        variable: value,
+    }
     async with server_process(**environ) as server:
         await shake_hands(server)
         answer = await server.ask(message(1, "tools/call", LOOK_UP))
@@ -221,16 +227,29 @@ async def test_a_sandboxed_server_never_sends_the_users_token_anywhere() -> None
 
 
 async def test_the_log_goes_to_stderr_and_never_holds_the_token() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
-    async with server_process(
-        ACEDATACLOUD_API_TOKEN=TOKEN, ACEDATACLOUD_API_BASE_URL=url, HAILUO_LOG_LEVEL="DEBUG"
-    ) as server:
+    # Echoes the token where a library logs it: as the reason phrase, in a header, in the body.
+    echo = (
+        f"HTTP/1.1 500 {TOKEN}\r\nX-Echo: {TOKEN}\r\nContent-Length: {len(TOKEN)}\r\n\r\n{TOKEN}"
+    ).encode()
+    async with (
+        listening(echo) as (api, heard),
+        server_process(
+            ACEDATACLOUD_API_TOKEN=TOKEN,
+            ACEDATACLOUD_API_BASE_URL=f"http://{api}",
+            HAILUO_LOG_LEVEL="DEBUG",
+        ) as server,
+    ):
         await shake_hands(server)
         answer = await server.ask(message(1, "tools/call", LOOK_UP))
         rest, err = await server.finish()
 
-    assert "could not be reached (ConnectError" in answer["result"]["content"][0]["text"]
+    assert TOKEN.encode() in heard[0]
+    assert "HTTP 500" in answer["result"]["content"][0]["text"]
     assert rest == []
-    assert "DEBUG" in err
+    assert "[token]" in err
     assert TOKEN not in err
+    assert TOKEN not in str(answer)
+
+
+def test_the_grace_ends_before_hosts_lose_patience() -> None:
+    assert GRACE_SECONDS < PROCESS_TERMINATION_TIMEOUT

@@ -226,13 +226,14 @@ async def test_only_a_large_batch_tells_succeeded_tasks_shorter(size: int, full:
         "response": {"success": False, "error": {"code": "c", "message": "m"}},
     }
     items = [failed, *map(succeeded, ids[1:])]
+    items[1]["response"]["data"].append({"state": "failed"})
 
     answer = data_of(
         await call("retrieve_tasks_batch", {"task_ids": ids}, ok({"items": items, "count": size}))
     )
 
     assert answer["tasks"][0].keys() >= {"error", "model", "created_at", "elapsed_seconds"}
-    shortened = {"task_id", "state", "done", "video_urls", "prompt"}
+    shortened = {"task_id", "state", "done", "video_urls", "failed_videos", "prompt"}
     assert answer["tasks"][1].keys() == shortened | ({"model", "created_at"} if full else set())
 
 
@@ -254,10 +255,47 @@ async def test_a_task_that_could_not_be_learned_is_unknown_with_the_reason() -> 
         "see the batch's next_step.",
     }
     assert answer["next_step"] == (
-        "1 of 2 not done, some because their state could not be learned. "
-        "This usually passes, and the task itself goes on: ask again in about 30 seconds. "
-        'Call: retrieve_tasks_batch(task_ids=["b"])'
+        "1 of 2 not done, 1 because their state could not be learned: "
+        'call retrieve_tasks_batch(task_ids=["b"]) again in about 30 seconds; '
+        "tell the user of the 1 unknown if that stays so."
     )
+
+
+async def test_a_fault_that_lasts_is_told_with_its_remedy_and_without_a_call() -> None:
+    api = ScriptedApi(
+        httpx.Response(200, json={"items": [succeeded("a")], "count": 2}),
+        httpx.Response(403, json=example("errors")["403 used_up"]),
+    )
+
+    answer = data_of(await call("retrieve_tasks_batch", {"task_ids": ["a", "b"]}, api))
+
+    assert answer["next_step"] == (
+        "1 of 2 not done, 1 because their state could not be learned. "
+        "Ask the user to top it up at https://platform.acedata.cloud; "
+        "asking again before that will not help."
+    )
+
+
+async def test_a_long_fault_is_not_repeated_at_length_for_each_task() -> None:
+    api = ScriptedApi(
+        httpx.Response(200, json={"items": [succeeded("task-0")], "count": 100}),
+        httpx.Response(500, json={"error": {"code": "api_error", "message": "long " * 100}}),
+    )
+
+    answer = data_of(await call("retrieve_tasks_batch", {"task_ids": task_ids(100)}, api))
+
+    assert answer["counts"] == {"succeeded": 1, "unknown": 99}
+    assert max(len(task["next_step"]) for task in answer["tasks"][1:]) < 170
+
+
+async def test_a_run_that_ended_is_never_called_stuck() -> None:
+    ended_unknown = {"id": "a", "created_at": 1, "finished_at": 5000, "elapsed": 4000}
+
+    answer = data_of(
+        await call("retrieve_tasks_batch", {"task_ids": ["a"]}, ok({"items": [ended_unknown]}))
+    )
+
+    assert "stuck" not in answer["next_step"]
 
 
 async def test_the_next_step_of_a_batch_tells_of_stuck_and_unknown_tasks() -> None:

@@ -72,6 +72,7 @@ def _port(text: str) -> int:
 def _serve(*, sandbox: bool) -> None:
     from dataclasses import replace
 
+    from hailuo_tasks_mcp.logs import log_to_stderr
     from hailuo_tasks_mcp.server import create_server
     from hailuo_tasks_mcp.settings import LOG_LEVEL_VARIABLE, settings_in_force
     from hailuo_tasks_mcp.stdio import serve_stdio
@@ -89,11 +90,7 @@ def _serve(*, sandbox: bool) -> None:
         environ = {**SANDBOX_ENVIRONMENT, LOG_LEVEL_VARIABLE: log_level}
         transport = httpx.ASGITransport(create_sandbox())
     settings = replace(settings_in_force(environ), sandbox=sandbox)
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=settings.log_level,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    log_to_stderr(settings)
     if settings.problem is not None:
         logging.getLogger(__name__).error("%s", settings.problem)
     if sys.stdin.isatty():

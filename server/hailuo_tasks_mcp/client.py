@@ -18,19 +18,20 @@ from hailuo_tasks_mcp.errors import (
     UnreadableAnswerError,
     error_from_answer,
 )
-from hailuo_tasks_mcp.records import TaskRecord, read_page, read_record
-from hailuo_tasks_mcp.settings import Settings, is_loopback
-from hailuo_tasks_mcp.text import clean_text
+from hailuo_tasks_mcp.records import (
+    TaskPage,
+    TaskRecord,
+    read_page,
+    read_record,
+    tells_of_tasks,
+)
+from hailuo_tasks_mcp.settings import Settings
+from hailuo_tasks_mcp.text import clean_text, without_secret
 
 TASKS_PATH = "/hailuo/tasks"
 IDS_PER_REQUEST = 100
 # Enough to keep a long list moving, few enough to stay a polite guest.
 CONCURRENT_REQUESTS = 4
-
-# A real token is 32 characters or more; a shorter one could be part of any word.
-_SHORTEST_SECRET = 8
-# A body that fills one of these is about tasks, whatever else it says.
-_TASK_KEYS = ("items", "task", "request", "response", "content")
 
 logger = logging.getLogger(__name__)
 
@@ -119,8 +120,10 @@ class HailuoTasksClient:
         async with turn:
             try:
                 while missing:
-                    page = await self._retrieve_page(missing)
-                    found = {task_id: page[task_id] for task_id in missing if task_id in page}
+                    records, whole = await self._retrieve_page(missing)
+                    found = {key: records[key] for key in missing if key in records}
+                    if not found and not whole:
+                        raise self._unreadable("a list with holes", "the tasks asked for")
                     if not found:
                         break
                     answer.records.update(found)
@@ -128,7 +131,7 @@ class HailuoTasksClient:
             except HailuoTasksError as error:
                 answer.errors.update(dict.fromkeys(missing, error))
 
-    async def _retrieve_page(self, task_ids: Sequence[str]) -> Mapping[str, TaskRecord]:
+    async def _retrieve_page(self, task_ids: Sequence[str]) -> TaskPage:
         body = await self._post(
             {"action": "retrieve_batch", "ids": task_ids, "limit": len(task_ids)}
         )
@@ -155,7 +158,7 @@ class HailuoTasksClient:
             raise self._unreadable("a body that cannot be decoded", "JSON") from error
         except httpx.RequestError as error:
             # Some of these texts quote what was received.
-            reason = clean_text(_without(token, f"{type(error).__name__}: {error}"), 160)
+            reason = clean_text(without_secret(f"{type(error).__name__}: {error}", token), 160)
             raise self._unreachable(f"{base_url} could not be reached ({reason})") from error
         return self._read_answer(response, token)
 
@@ -179,16 +182,16 @@ class HailuoTasksClient:
                     transport=self._transport,
                     # The token goes to one host only.
                     follow_redirects=False,
-                    # What is meant for this machine, and travels in the clear, passes no proxy.
-                    trust_env=not is_loopback(base_url),
+                    # What travels in the clear is meant for this machine, and passes no proxy.
+                    trust_env=base_url.startswith("https:"),
                 )
-            except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
+            except (OSError, ValueError, httpx.InvalidURL) as error:
                 # Not its text: a proxy's URL may hold a password.
                 raise SettingsError(
                     "HTTP cannot be set up with the proxy or certificates that the environment "
                     f"names ({type(error).__name__})",
                     "Ask the user to correct or unset HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, "
-                    "SSL_CERT_FILE and SSL_CERT_DIR for this server, and to restart it.",
+                    "NO_PROXY and SSL_CERT_FILE for this server, and to restart it.",
                 ) from error
         return self._opened
 
@@ -196,21 +199,20 @@ class HailuoTasksClient:
         """Return the JSON object of an answer, without the token if the API echoed it."""
         status, content = response.status_code, response.content
         logger.debug("%s answered %d, %d bytes", response.url, status, len(content))
+        came, body = "", None
         try:
-            body = _without(token, json.loads(content.decode()))
-        except (ValueError, RecursionError):
-            body = _NOT_JSON
+            body = _without(token, json.loads(content.decode("utf-8-sig")))
+        except ValueError:
+            media_type = response.headers.get("content-type", "no content type")
+            shown = clean_text(without_secret(media_type, token), 60)
+            came = f"text that is not JSON ({shown})" if content else "an empty body"
+        except RecursionError:
+            came = "JSON that is nested too deeply"
         if not response.is_success or _is_fault(body):
             raise error_from_answer(status, body, base_url=self._settings.api_base_url)
-        if not content:
-            raise self._unreadable("an empty body")
-        if body is _NOT_JSON:
-            media_type = response.headers.get("content-type", "no content type")
-            shown = clean_text(_without(token, media_type), 60)
-            raise self._unreadable(f"text that is not JSON ({shown})")
-        if not isinstance(body, dict):
-            raise self._unreadable(_JSON_KINDS[type(body)])
-        return body
+        if isinstance(body, dict):
+            return body
+        raise self._unreadable(came or _JSON_KINDS[type(body)])
 
     def _unreachable(self, happened: str) -> UnreachableError:
         return UnreachableError(
@@ -237,24 +239,19 @@ _JSON_KINDS = {
 }
 
 
-_NOT_JSON = object()
-
-
 def _is_fault(body: object) -> bool:
     """Tell whether a body reports an error, and nothing of a task, under whatever status."""
-    return (
-        isinstance(body, dict)
-        and bool(body.get("error"))
-        and not any(body.get(key) for key in _TASK_KEYS)
-    )
+    if not isinstance(body, dict) or tells_of_tasks(body):
+        return False
+    return bool(body.get("error")) or body.get("success") is False
 
 
 def _without(token: str, value: Any) -> Any:
     """Return a JSON value without the token in any of its texts."""
     if isinstance(value, str):
-        return value.replace(token, "[token]") if len(token) >= _SHORTEST_SECRET else value
+        return without_secret(value, token)
     if isinstance(value, list):
         return [_without(token, item) for item in value]
     if isinstance(value, dict):
-        return {_without(token, key): _without(token, item) for key, item in value.items()}
+        return {key: _without(token, item) for key, item in value.items()}
     return value

@@ -20,7 +20,7 @@ there are any. None ever holds a token or a whole upstream body.
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from hailuo_tasks_mcp.text import clean_text, identifier
 
@@ -38,8 +38,11 @@ class HailuoTasksError(Exception):
         happened: what happened, without a full stop.
         remedy: what to do about it, in whole sentences.
         trace_id: what the vendor's support finds the request by; None if there is none.
+        passing: whether asking again later may well go better.
 
     """
+
+    passing: ClassVar[bool] = False
 
     def __init__(self, happened: str, remedy: str, trace_id: str | None = None) -> None:
         super().__init__(happened, remedy, trace_id)
@@ -90,17 +93,25 @@ class WrongBaseUrlError(HailuoTasksError):
 class RateLimitedError(HailuoTasksError):
     """HTTP 429: too many requests."""
 
+    passing = True
+
 
 class UpstreamError(HailuoTasksError):
     """HTTP 408 or 5xx: the platform, or a proxy before it, failed."""
+
+    passing = True
 
 
 class UnreachableError(HailuoTasksError):
     """No connection, no whole answer, or none in time."""
 
+    passing = True
+
 
 class UnreadableAnswerError(HailuoTasksError):
     """An answer came, but it is not what the API answers with."""
+
+    passing = True
 
 
 class ApiFault(NamedTuple):
@@ -134,7 +145,7 @@ def error_from_answer(status: int, body: object, *, base_url: str) -> HailuoTask
 
     Args:
         status: the HTTP status; the API also reports errors under 200.
-        body: the JSON of the answer, or None if it was not JSON.
+        body: the JSON of the answer; None if it was none.
         base_url: the base URL in use, named where it or the token may be the wrong one.
 
     The code decides before the status, because 400 and 403 each stand for several things. Codes
@@ -182,6 +193,7 @@ _KIND_BY_CODE: dict[str, type[HailuoTasksError]] = {
 
 _KIND_BY_STATUS: dict[int, type[HailuoTasksError]] = {
     401: TokenRejectedError,
+    402: BalanceUsedUpError,
     403: AccessDeniedError,
     404: WrongBaseUrlError,
     405: WrongBaseUrlError,
@@ -217,10 +229,7 @@ _WORDS: dict[type[HailuoTasksError], tuple[str, str]] = {
     ),
     RateLimitedError: (
         "The API's rate limit is reached",
-        (
-            "Wait about 30 seconds before asking again, and ask for several ids in one call of "
-            "retrieve_tasks_batch."
-        ),
+        "Wait about 30 seconds before asking again.",
     ),
     UpstreamError: (
         "The API failed",

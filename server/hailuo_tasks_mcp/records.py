@@ -1,14 +1,14 @@
 """The API's JSON, read leniently: both envelopes and every known oddity in, one shape out.
 
 What a field may hold, and how sure that is, stands in the API's contract. A value of a wrong
-type counts as absent, so reading never fails; what the values mean is decided in `summary`.
+type counts as absent, so reading never fails; what the values mean is decided in `states`.
 Platform ids (`_id`, `api_id`, `application_id`, `credential_id`, `user_id`) have no field here
 and so can never be handed on.
 """
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -44,10 +44,10 @@ def _seconds(value: object) -> float | None:
 
 
 def _between(value: object, end: float) -> float | None:
-    """Return a number from 0 up to `end`; infinity, NaN and booleans are none."""
+    """Return a number above 0 and below `end`; infinity, NaN and booleans are none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if 0 <= value < end else None
+    return float(value) if 0 < value < end else None
 
 
 def _flag(value: object) -> bool | None:
@@ -174,8 +174,10 @@ class TaskRecord(_Lenient):
 
     @property
     def fault(self) -> Fault | None:
-        """Why the run failed, from wherever it stands."""
-        return self.response.error or self.error
+        """Why the run failed: what the response says, unless only the record has the code."""
+        inner, outer = self.response.error, self.error
+        coded = (fault for fault in (inner, outer) if fault is not None and fault.code)
+        return next(coded, inner or outer)
 
 
 def read_record(value: Any) -> TaskRecord | None:
@@ -191,19 +193,52 @@ def read_record(value: Any) -> TaskRecord | None:
     return TaskRecord.model_validate(record) if record else None
 
 
-def read_page(value: Any) -> dict[str, TaskRecord] | None:
+class TaskPage(NamedTuple):
+    """One answer to `retrieve_batch`.
+
+    Attributes:
+        records: the records that say which task they are of, by task id.
+        whole: whether the answer reports no error and every item says whose it is, so that a task
+            missing from it may be taken as one that the API does not know.
+
+    """
+
+    records: dict[str, TaskRecord]
+    whole: bool
+
+
+def read_page(value: Any) -> TaskPage | None:
     """Read one answer to `retrieve_batch` from any JSON value; None if it holds no list of items.
 
-    Returns the records by task id. Of two records of one task the first, the newer one, counts; a
-    record that does not say whose it is cannot be used. `count` (`total` in the second envelope)
-    is not read: whether it counts the page or all there is, nothing promises.
+    Of two records of one task the first, the newer one, counts. `count` (`total` in the second
+    envelope) is not read: whether it counts the page or all there is, nothing promises.
     """
     items = value.get("items") if isinstance(value, Mapping) else None
     if not isinstance(items, list):
         return None
     records: dict[str, TaskRecord] = {}
-    for item in items:
-        record = read_record(item)
+    whole = not value.get("error") and value.get("success") is not False
+    for record in map(read_record, items):
         if record is not None and record.task_id is not None:
             records.setdefault(record.task_id, record)
-    return records
+        elif record is not None:
+            whole = False
+    return TaskPage(records, whole)
+
+
+def tells_of_tasks(value: Mapping[str, Any]) -> bool:
+    """Tell whether a JSON object holds anything of a task, beside whatever else it says."""
+    # An id alone may be that of a request, a status that is a number that of HTTP.
+    return isinstance(value.get("status"), str) or any(value.get(key) for key in _TASK_KEYS)
+
+
+_TASK_KEYS = (
+    "items",
+    "task",
+    "request",
+    "response",
+    "content",
+    "created_at",
+    "started_at",
+    "finished_at",
+)

@@ -92,34 +92,24 @@ def settings_in_force(environ: Mapping[str, str]) -> Settings:
         return Settings(problem=error)
 
 
-def is_loopback(base_url: str) -> bool:
-    """Tell whether the host of `base_url` is this machine."""
-    host = httpx.URL(base_url).host
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _value(environ: Mapping[str, str], variable: str) -> str | None:
     value = environ.get(variable, "").strip()
+    if variable == TOKEN_VARIABLE:
+        # People copy the whole header from the documentation.
+        value = re.sub(r"\Abearer\s+", "", value, flags=re.IGNORECASE)
     return None if not value or _PLACEHOLDER.fullmatch(value) else value
 
 
 def _token(value: str | None) -> str | None:
     if value is None:
         return None
-    # People copy the whole header from the documentation.
-    token = re.sub(r"\Abearer\s+", "", value, flags=re.IGNORECASE)
-    if not re.fullmatch(r"[!-~]+", token):
+    if not re.fullmatch(r"[!-~]+", value):
         raise SettingsError(
             f"{TOKEN_VARIABLE} holds characters that no token has (white space, control or "
             "non-ASCII characters)",
             "Ask the user to copy the token again and to restart this server.",
         )
-    return token
+    return value
 
 
 def _base_url(value: str | None) -> str:
@@ -140,14 +130,14 @@ def _base_url(value: str | None) -> str:
         raise SettingsError(
             f"{BASE_URL_VARIABLE} is not a URL such as {DEFAULT_API_BASE_URL}", _CORRECT_IT
         )
-    if url.userinfo or url.query or url.fragment:
+    if url.userinfo or "?" in value or "#" in value:
         raise SettingsError(
             f"{BASE_URL_VARIABLE} must be a plain URL, without user, query or fragment, such as "
             f"{DEFAULT_API_BASE_URL}",
             _CORRECT_IT,
         )
     base_url = str(url).rstrip("/")
-    if url.scheme != "https" and not is_loopback(base_url):
+    if url.scheme != "https" and not _is_loopback(url.host):
         raise SettingsError(
             f"{BASE_URL_VARIABLE} must start with https:// (http:// only for this machine: "
             f"localhost, 127.0.0.1, [::1]), or the token would travel in the clear",
@@ -186,3 +176,12 @@ def _log_level(value: str | None) -> str:
             f"{LOG_LEVEL_VARIABLE} must be one of {', '.join(LOG_LEVELS)}", _CORRECT_IT
         )
     return level
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -44,8 +44,8 @@ def classify(record: TaskRecord | None) -> State:  # noqa: PLR0911 - a row, a re
     # `success` is not told; error bodies of the API do leave it out, and it ends the run there too.
     if refused or (structured and success is None) or all_failed(videos):
         return "failed"
-    # The run ended without a video.
-    if finished and success:
+    # The run ended without a video; what could not be read may have been one.
+    if finished and success and not response.unreadable:
         return "failed"
     # At most a bare string as its error, and not finished: the platform's passing hiccup.
     if success is False:

@@ -5,7 +5,7 @@ Short, true, complete, and enough to decide the next step.
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -35,11 +35,13 @@ FULL_DETAIL_BATCH = 20
 LARGE_BATCH_PROMPT_LIMIT = 30
 
 _MESSAGE_LIMIT = 300
+_REASON_LIMIT = 80
 _NAME_LIMIT = 64
 USUAL_DURATION = "1-2 minutes"
 # Ten times the usual duration: waiting on is no longer the likely way to a video.
-_STUCK_MINUTES = 20
-_AGAIN = "again in about 15 seconds"
+_STUCK_SECONDS = 20 * 60
+_POLL_SECONDS = 15
+_AFTER_FAULT_SECONDS = 30
 
 # Whole where it is whole: 32 says as much as 32.0.
 Seconds = Annotated[int | float, WithJsonSchema({"type": "number"})]
@@ -162,54 +164,57 @@ def summarize_batch(
         counts=Counter(task.state for task in tasks),
         done=done,
         tasks=tasks,
-        next_step=None if done else _batch_next_step(tasks, errors.values()),
+        next_step=None if done else _batch_next_step(tasks, list(errors.values())),
     )
 
 
 def _batch_task(task_id: str, record: TaskRecord | None, now: float, size: int) -> TaskSummary:
     task = summarize_task(task_id, record, now=now, prompt_limit=BATCH_PROMPT_LIMIT)
+    changes: dict[str, Any] = {}
     if not task.done:
         # One call for all of them, not one for each.
-        return task.model_copy(update={"next_step": "See the batch's next_step."})
-    if task.state == "succeeded" and size > FULL_DETAIL_BATCH:
-        return TaskSummary(
-            task_id=task_id,
-            state=task.state,
-            done=task.done,
-            video_urls=task.video_urls,
-            failed_videos=task.failed_videos,
-            prompt=clean_text(task.prompt or "", LARGE_BATCH_PROMPT_LIMIT) or None,
-        )
-    return task
+        changes["next_step"] = "See the batch's next_step."
+    if size > FULL_DETAIL_BATCH:
+        changes["first_image_url"] = None
+        if task.state == "succeeded":
+            prompt = clean_text(task.prompt or "", LARGE_BATCH_PROMPT_LIMIT) or None
+            changes |= {"prompt": prompt, "model": None, "created_at": None}
+            changes["elapsed_seconds"] = None
+    return task.model_copy(update=changes)
 
 
 def _unlearned_task(task_id: str, error: HailuoTasksError) -> TaskSummary:
+    reason = clean_text(error.happened, _REASON_LIMIT)
     return TaskSummary(
         task_id=task_id,
         state="unknown",
         done=False,
         trace_id=error.trace_id,
-        next_step=f"Its state could not be learned: {error.happened}; see the batch's next_step.",
+        next_step=f"Its state could not be learned: {reason}; see the batch's next_step.",
     )
 
 
-def _batch_next_step(tasks: Sequence[TaskSummary], errors: Collection[HailuoTasksError]) -> str:
-    """Say in one sentence what to do about the tasks of a batch that are not done."""
+def _batch_next_step(tasks: Sequence[TaskSummary], errors: Sequence[HailuoTasksError]) -> str:
+    """Say what to do about the tasks of a batch that are not done."""
     open_tasks = [task for task in tasks if not task.done]
-    call = f"{RETRIEVE_TASKS_BATCH}(task_ids={json.dumps([task.task_id for task in open_tasks])})"
-    open_count = f"{len(open_tasks)} of {len(tasks)} not done"
+    told = f"{len(open_tasks)} of {len(tasks)} not done"
+    pause = _POLL_SECONDS
     if errors:
-        # Whoever mends the fault decides when to ask again.
-        remedy = next(iter(errors)).remedy
-        return f"{open_count}, some because their state could not be learned. {remedy} Call: {call}"
-    stuck = sum(_is_stuck(task.elapsed_seconds) for task in open_tasks)
-    unknown = sum(task.state == "unknown" for task in open_tasks)
-    notes = ""
-    if stuck:
-        notes += f"; tell the user that {stuck} may be stuck, at over {_STUCK_MINUTES} minutes"
-    if unknown:
-        notes += f"; tell the user of the {unknown} unknown if that stays so"
-    return f"{open_count} (a run takes {USUAL_DURATION}): call {call} {_AGAIN}{notes}."
+        pause = _AFTER_FAULT_SECONDS
+        told += f", {len(errors)} because their state could not be learned"
+        lasting = next((error for error in errors if not error.passing), None)
+        if lasting is not None:
+            return f"{told}. {lasting.remedy}"
+    else:
+        told += f" (a run takes {USUAL_DURATION})"
+    ids = json.dumps([task.task_id for task in open_tasks])
+    told += f": call {RETRIEVE_TASKS_BATCH}(task_ids={ids}) again in about {pause} seconds"
+    running = [task for task in open_tasks if task.state in {"pending", "processing"}]
+    if stuck := sum((task.elapsed_seconds or 0) >= _STUCK_SECONDS for task in running):
+        told += f"; tell the user that {stuck} may be stuck, at over {_STUCK_SECONDS // 60} minutes"
+    if unknown := len(open_tasks) - len(running):
+        told += f"; tell the user of the {unknown} unknown if that stays so"
+    return told + "."
 
 
 def _next_step(task_id: str, state: State, elapsed_seconds: float | None) -> str | None:
@@ -229,18 +234,17 @@ def _next_step(task_id: str, state: State, elapsed_seconds: float | None) -> str
                 f"The API's record fits no known state: call {call} once more and, if it stays "
                 "unknown, tell the user, with the task id and the trace id if there is one."
             )
-    if elapsed_seconds is not None and _is_stuck(elapsed_seconds):
+    if elapsed_seconds is not None and elapsed_seconds >= _STUCK_SECONDS:
         return (
             f"Not done after {elapsed_seconds // 60:.0f} minutes, where {USUAL_DURATION} are "
             f"usual: tell the user that it may be stuck, and call {call} later if they wait on."
         )
     progress = "Not started yet" if state == "pending" else "Still running"
     age = "" if elapsed_seconds is None else f" after {elapsed_seconds:.0f} s"
-    return f"{progress}{age} (a run takes {USUAL_DURATION}): call {call} {_AGAIN}."
-
-
-def _is_stuck(elapsed_seconds: float | None) -> bool:
-    return elapsed_seconds is not None and elapsed_seconds >= _STUCK_MINUTES * 60
+    return (
+        f"{progress}{age} (a run takes {USUAL_DURATION}): "
+        f"call {call} again in about {_POLL_SECONDS} seconds."
+    )
 
 
 def _failure(record: TaskRecord) -> TaskFailure:

@@ -19,6 +19,7 @@ _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co"})
 _JOINERS = frozenset({"\u200c", "\u200d"})
 
 _LOOK_AHEAD = 8
+_SHORTEST_SECRET = 8
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
@@ -28,11 +29,11 @@ def clean_text(text: str, limit: int) -> str:
     Runs of white space become one space; what is cut off is marked with an ellipsis.
     """
     # Text far beyond the limit is never looked at: megabytes cost no more than a line.
+    text = text.lstrip()
     seen = text[: limit * _LOOK_AHEAD]
     # Folded first, so that line breaks become spaces before they are dropped as controls.
     folded = " ".join(seen.split())
-    safe = "".join(char for char in folded if char in _JOINERS or _is_safe(char))
-    safe = " ".join(safe.split())
+    safe = " ".join(_without_unsafe(folded).split())
     if not safe or (len(safe) <= limit and len(seen) == len(text)):
         return safe
     return safe[: limit - 1].rstrip() + "…"
@@ -60,5 +61,23 @@ def usable_url(text: str | None) -> str | None:
     return url if parts.scheme in {"http", "https"} and parts.hostname else None
 
 
-def _is_safe(char: str) -> bool:
-    return unicodedata.category(char) not in _UNSAFE_CATEGORIES
+def without_secret(text: str, secret: str) -> str:
+    """Return `text` without `secret`, even where unsafe characters were put in between.
+
+    A secret of a few characters could be part of any word, and is left.
+    """
+    if len(secret) < _SHORTEST_SECRET:
+        return text
+    text = text.replace(secret, "[token]")
+    if text.isascii() and text.isprintable():
+        return text
+    bare = _without_unsafe(text)
+    return bare.replace(secret, "[token]") if secret in bare else text
+
+
+def _without_unsafe(text: str) -> str:
+    return "".join(
+        char
+        for char in text
+        if char in _JOINERS or unicodedata.category(char) not in _UNSAFE_CATEGORIES
+    )
