@@ -38,6 +38,11 @@ from hailuo_tasks_mcp.summary import (
 )
 from hailuo_tasks_mcp.text import clean_text
 
+logger = logging.getLogger(__name__)
+
+Clock = Callable[[], float]
+"""Tells the time, in Unix seconds."""
+
 MAX_TASK_IDS = 100
 MAX_TASK_ID_LENGTH = 128
 
@@ -73,11 +78,6 @@ def _fold_repeats(task_ids: list[str]) -> list[str]:
         )
     return folded
 
-
-logger = logging.getLogger(__name__)
-
-Clock = Callable[[], float]
-"""Tells the time, in Unix seconds."""
 
 _STATES = (
     "States: pending or processing (ask again), succeeded (`video_urls`), failed (`error`), "
