@@ -5,6 +5,7 @@ requests and closes, as a shell pipe does, would be told "Connection closed" for
 the end of stdin is passed on when everything asked has been answered, or `GRACE_SECONDS` later.
 """
 
+import sys
 from typing import Any, Self
 
 import anyio
@@ -32,8 +33,14 @@ async def _serve(server: Server[Any]) -> None:
                 server.create_initialization_options(),
             )
     except* (BrokenPipeError, ConnectionResetError):
-        # The client is gone, and with it whoever would read the answer.
-        pass
+        # The client is gone, and with it whoever would read the answer. What is left of that in
+        # the transport's buffer is tried once more when Python throws the buffer away.
+        sys.unraisablehook = _but_broken_pipes
+
+
+def _but_broken_pipes(unraisable: "sys.UnraisableHookArgs") -> None:
+    if not isinstance(unraisable.exc_value, BrokenPipeError):
+        sys.__unraisablehook__(unraisable)
 
 
 class _Unanswered:
