@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from mcp import Client
 from mcp_types import CallToolResult, TextContent
 
+from hailuo_tasks_mcp.client import HailuoTasksClient
+from hailuo_tasks_mcp.errors import HailuoTasksError
+from hailuo_tasks_mcp.records import TaskRecord
 from hailuo_tasks_mcp.server import create_server
 from hailuo_tasks_mcp.settings import Settings
 
@@ -158,3 +162,14 @@ async def listening(answer: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
     server = await asyncio.start_server(on_connection, "127.0.0.1", 0)
     async with server, asyncio.timeout(PATIENCE_SECONDS):
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}", heard
+
+
+async def retrieve(transport: httpx.AsyncBaseTransport, task_id: str = "t") -> TaskRecord | None:
+    async with HailuoTasksClient(settings(), transport=transport) as client:
+        return await client.retrieve(task_id)
+
+
+async def failure_of(*answers: httpx.Response | Exception) -> HailuoTasksError:
+    with pytest.raises(HailuoTasksError) as caught:
+        await retrieve(ScriptedApi(*answers))
+    return caught.value

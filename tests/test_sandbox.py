@@ -44,6 +44,12 @@ class Sandbox:
         assert response.status_code == 200
         return response.json()
 
+    async def answer(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """Return what a server answers that asks this sandbox."""
+        return data_of(
+            await call(tool, arguments, self.transport, now=self.clock, api_token="sandbox")
+        )
+
     async def create(self, **body: Any) -> str:
         response = await self.post("/hailuo/videos", {"action": "generate", "async": True, **body})
         assert response.status_code == 200
@@ -180,15 +186,7 @@ async def test_a_task_goes_from_pending_over_processing_to_succeeded(sandbox: Sa
 
     async def answer_at(age: float) -> dict[str, Any]:
         sandbox.clock.time = START + age
-        return data_of(
-            await call(
-                "retrieve_task",
-                {"task_id": task_id},
-                sandbox.transport,
-                now=sandbox.clock,
-                api_token="sandbox",
-            )
-        )
+        return await sandbox.answer("retrieve_task", task_id=task_id)
 
     assert (await answer_at(1))["state"] == "pending"
     assert (await answer_at(5))["state"] == "processing"
@@ -260,15 +258,9 @@ async def test_a_video_that_fails_synchronously_is_an_error(sandbox: Sandbox) ->
 
 
 async def test_it_starts_with_one_failed_and_one_running_task(sandbox: Sandbox) -> None:
-    answer = data_of(
-        await call(
-            "retrieve_tasks_batch",
-            {"task_ids": [FAILED_TASK_ID, RUNNING_TASK_ID, DOCUMENTED_ID, TIMED_ID]},
-            sandbox.transport,
-            now=sandbox.clock,
-            api_token="sandbox",
-        )
-    )
+    ids = [FAILED_TASK_ID, RUNNING_TASK_ID, DOCUMENTED_ID, TIMED_ID]
+
+    answer = await sandbox.answer("retrieve_tasks_batch", task_ids=ids)
 
     assert [task["state"] for task in answer["tasks"]] == [
         "failed",
@@ -281,15 +273,7 @@ async def test_it_starts_with_one_failed_and_one_running_task(sandbox: Sandbox) 
 async def test_fifty_of_its_tasks_come_back_whole(sandbox: Sandbox) -> None:
     ids = [await sandbox.create(prompt="p") for _ in task_ids(50)]
 
-    answer = data_of(
-        await call(
-            "retrieve_tasks_batch",
-            {"task_ids": ids},
-            sandbox.transport,
-            now=sandbox.clock,
-            api_token="sandbox",
-        )
-    )
+    answer = await sandbox.answer("retrieve_tasks_batch", task_ids=ids)
 
     assert answer["counts"] == {"pending": 50}
 

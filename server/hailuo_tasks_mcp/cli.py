@@ -4,7 +4,6 @@ Only what a command needs is imported, when it is needed: `--help` and `--versio
 """
 
 import argparse
-import logging
 import os
 import signal
 import sys
@@ -70,6 +69,7 @@ def _port(text: str) -> int:
 
 
 def _serve(*, sandbox: bool) -> None:
+    import logging
     from dataclasses import replace
 
     from hailuo_tasks_mcp.logs import log_to_stderr

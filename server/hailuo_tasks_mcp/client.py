@@ -23,6 +23,7 @@ from hailuo_tasks_mcp.records import (
     TaskRecord,
     read_page,
     read_record,
+    reports_error,
     tells_of_tasks,
 )
 from hailuo_tasks_mcp.settings import Settings
@@ -241,9 +242,7 @@ _JSON_KINDS = {
 
 def _is_fault(body: object) -> bool:
     """Tell whether a body reports an error, and nothing of a task, under whatever status."""
-    if not isinstance(body, dict) or tells_of_tasks(body):
-        return False
-    return bool(body.get("error")) or body.get("success") is False
+    return isinstance(body, dict) and reports_error(body) and not tells_of_tasks(body)
 
 
 def _without(token: str, value: Any) -> Any:

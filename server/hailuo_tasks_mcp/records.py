@@ -39,7 +39,7 @@ def _moment(value: object) -> float | None:
     return _between(value, _YEAR_10000)
 
 
-def _seconds(value: object) -> float | None:
+def _duration(value: object) -> float | None:
     return _between(value, _CENTURY_SECONDS)
 
 
@@ -59,7 +59,7 @@ def _object(value: object) -> object:
 
 
 Text = Annotated[str | None, BeforeValidator(_text)]
-Seconds = Annotated[float | None, BeforeValidator(_seconds)]
+Duration = Annotated[float | None, BeforeValidator(_duration)]
 Moment = Annotated[float | None, BeforeValidator(_moment)]
 Flag = Annotated[bool | None, BeforeValidator(_flag)]
 
@@ -93,10 +93,13 @@ def _error(value: object) -> Fault | None:
     return fault if fault.code or fault.message else None
 
 
+def _items(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
 def _videos(value: object) -> list[Video]:
     """Return the videos that say something; one alone may come without its list."""
-    items = value if isinstance(value, list) else [value]
-    videos = [Video.model_validate(item) for item in items if isinstance(item, Mapping)]
+    videos = [Video.model_validate(item) for item in _items(value) if isinstance(item, Mapping)]
     return [video for video in videos if video != Video()]
 
 
@@ -135,8 +138,7 @@ def _response(value: object) -> object:
     if not isinstance(value, Mapping):
         return {"unreadable": True}
     data = value.get("data")
-    items = data if isinstance(data, list) else [data]
-    readable = data is None or all(isinstance(item, Mapping) for item in items)
+    readable = data is None or all(isinstance(item, Mapping) for item in _items(data))
     return {**value, "unreadable": not readable}
 
 
@@ -151,7 +153,7 @@ class TaskRecord(_Lenient):
     created_at: Moment = None
     started_at: Moment = None
     finished_at: Moment = None
-    elapsed: Seconds = None
+    elapsed: Duration = None
     trace_id: Text = None
     request: Annotated[Inquiry, BeforeValidator(_object)] = Field(default_factory=Inquiry)
     response: Annotated[Response, BeforeValidator(_response)] = Field(default_factory=Response)
@@ -217,13 +219,18 @@ def read_page(value: Any) -> TaskPage | None:
     if not isinstance(items, list):
         return None
     records: dict[str, TaskRecord] = {}
-    whole = not value.get("error") and value.get("success") is not False
+    whole = not reports_error(value)
     for record in map(read_record, items):
         if record is not None and record.task_id is not None:
             records.setdefault(record.task_id, record)
         elif record is not None:
             whole = False
     return TaskPage(records, whole)
+
+
+def reports_error(value: Mapping[str, Any]) -> bool:
+    """Tell whether the top of a JSON object says that something went wrong."""
+    return bool(value.get("error")) or value.get("success") is False
 
 
 def tells_of_tasks(value: Mapping[str, Any]) -> bool:

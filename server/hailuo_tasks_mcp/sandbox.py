@@ -101,22 +101,8 @@ class _Task:
     def response(self) -> Json:
         """Return the outcome of the finished run."""
         head = {"task_id": self.id, "trace_id": self.trace_id}
-        match self.outcome:
-            case "unavailable":
-                model = self.request.get("model")
-                message = f"The model {model} is not available."
-                return {
-                    "success": False,
-                    **head,
-                    "error": {"code": "model_unavailable", "message": message},
-                }
-            case "failed":
-                message = "The prompt was rejected by the content policy."
-                return {
-                    "success": False,
-                    **head,
-                    "error": {"code": "content_policy", "message": message},
-                }
+        if self.outcome != "succeeded":
+            return {"success": False, **head, "error": self.error()}
         video = {
             "id": self.video_id,
             "model": self.request.get("model", _MODELS[0]),
@@ -126,6 +112,14 @@ class _Task:
             "state": "succeeded",
         }
         return {"success": True, **head, "data": [video]}
+
+    def error(self) -> Json:
+        """Return why the run did not succeed."""
+        if self.outcome == "unavailable":
+            message = f"The model {self.request.get('model')} is not available."
+            return {"code": "model_unavailable", "message": message}
+        message = "The prompt was rejected by the content policy."
+        return {"code": "content_policy", "message": message}
 
 
 class _Tasks:

@@ -21,6 +21,7 @@ MAX_REQUEST_TIMEOUT_SECONDS = 600.0
 TIMEOUT_VARIABLE = "HAILUO_REQUEST_TIMEOUT_SECONDS"
 LOG_LEVEL_VARIABLE = "HAILUO_LOG_LEVEL"
 _PORTS = range(1, 65536)
+DEFAULT_LOG_LEVEL = "WARNING"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 # What a host leaves behind when a template such as "${user_config.api_token}" was not filled in.
@@ -44,7 +45,7 @@ class Settings:
     api_token: str | None = field(default=None, repr=False)
     api_base_url: str = DEFAULT_API_BASE_URL
     request_timeout_seconds: float = DEFAULT_REQUEST_TIMEOUT_SECONDS
-    log_level: str = "WARNING"
+    log_level: str = DEFAULT_LOG_LEVEL
     sandbox: bool = False
     problem: SettingsError | None = None
 
@@ -73,10 +74,10 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 
     """
     return Settings(
-        api_token=_token(_value(environ, TOKEN_VARIABLE)),
-        api_base_url=_base_url(_value(environ, BASE_URL_VARIABLE)),
-        request_timeout_seconds=_timeout(_value(environ, TIMEOUT_VARIABLE)),
-        log_level=_log_level(_value(environ, LOG_LEVEL_VARIABLE)),
+        api_token=_token(environ.get(TOKEN_VARIABLE, "")),
+        api_base_url=_base_url(environ.get(BASE_URL_VARIABLE, "")),
+        request_timeout_seconds=_timeout(environ.get(TIMEOUT_VARIABLE, "")),
+        log_level=_log_level(environ.get(LOG_LEVEL_VARIABLE, "")),
     )
 
 
@@ -92,18 +93,16 @@ def settings_in_force(environ: Mapping[str, str]) -> Settings:
         return Settings(problem=error)
 
 
-def _value(environ: Mapping[str, str], variable: str) -> str | None:
-    value = environ.get(variable, "").strip()
-    if variable == TOKEN_VARIABLE:
-        # People copy the whole header from the documentation.
-        value = re.sub(r"\Abearer\s+", "", value, flags=re.IGNORECASE)
+def _filled_in(text: str) -> str | None:
+    """Return what a variable is set to; None if it was left empty or unfilled."""
+    value = text.strip()
     return None if not value or _PLACEHOLDER.fullmatch(value) else value
 
 
-def _token(value: str | None) -> str | None:
-    if value is None:
-        return None
-    if not re.fullmatch(r"[!-~]+", value):
+def _token(text: str) -> str | None:
+    # People copy the whole header from the documentation.
+    value = _filled_in(re.sub(r"\A\s*bearer\s+", "", text, flags=re.IGNORECASE))
+    if value is not None and not re.fullmatch(r"[!-~]+", value):
         raise SettingsError(
             f"{TOKEN_VARIABLE} holds characters that no token has (white space, control or "
             "non-ASCII characters)",
@@ -112,7 +111,8 @@ def _token(value: str | None) -> str | None:
     return value
 
 
-def _base_url(value: str | None) -> str:
+def _base_url(text: str) -> str:
+    value = _filled_in(text)
     if value is None:
         return DEFAULT_API_BASE_URL
     try:
@@ -151,7 +151,8 @@ _CORRECT_IT = (
 )
 
 
-def _timeout(value: str | None) -> float:
+def _timeout(text: str) -> float:
+    value = _filled_in(text)
     if value is None:
         return DEFAULT_REQUEST_TIMEOUT_SECONDS
     try:
@@ -167,9 +168,10 @@ def _timeout(value: str | None) -> float:
     return seconds
 
 
-def _log_level(value: str | None) -> str:
+def _log_level(text: str) -> str:
+    value = _filled_in(text)
     if value is None:
-        return "WARNING"
+        return DEFAULT_LOG_LEVEL
     level = value.upper()
     if level not in LOG_LEVELS:
         raise SettingsError(

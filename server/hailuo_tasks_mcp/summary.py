@@ -112,10 +112,8 @@ def summarize_task(
 
     """
     state = classify(record)
-    if record is None:
-        return TaskSummary(
-            task_id=task_id, state=state, done=True, next_step=_next_step(task_id, state, None)
-        )
+    # A task that is not known has a state, and nothing else to tell.
+    record = TaskRecord() if record is None else record
     videos, asked = record.videos, record.request
     images = [*(video.first_image_url for video in videos), asked.first_image_url]
     elapsed = _elapsed_seconds(record, state, now)

@@ -103,7 +103,7 @@ class RetrieveTasksBatchArguments(_Arguments):
         BeforeValidator(_split_ids),
         AfterValidator(_fold_repeats),
         Field(
-            description="1 to 100 task ids; the answer keeps their order.",
+            description=f"1 to {MAX_TASK_IDS} task ids; the answer keeps their order.",
             # Published, but counted after folding.
             json_schema_extra={"minItems": 1, "maxItems": MAX_TASK_IDS},
         ),
