@@ -1,7 +1,12 @@
+import asyncio
 import os
 import signal
+from collections.abc import Callable, Mapping
 
+import pytest
 from hypothesis import settings
+
+from simulated_time import SimulatedTimeLoop
 
 # A shell that runs this in the background has it ignore Ctrl-C, and every server that it starts
 # would inherit that.
@@ -17,3 +22,12 @@ for variable in list(os.environ):
 settings.register_profile("default", deadline=None, max_examples=300)
 settings.register_profile("ci", deadline=None, max_examples=300, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Simulate time but for the tests that need a real one: for sockets and for processes."""
+    if item.get_closest_marker("real_time"):
+        return {"real_time": asyncio.new_event_loop}
+    return {"simulated_time": SimulatedTimeLoop}

@@ -77,6 +77,7 @@ def test_the_sandbox_listens_on_this_machine_only() -> None:
         assert listener.getsockname()[0] == "127.0.0.1"
 
 
+@pytest.mark.real_time
 async def test_the_sandbox_is_served_and_tells_how_to_use_it() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "hailuo_tasks_mcp", "sandbox", "--port", "0", stdout=PIPE, stderr=PIPE

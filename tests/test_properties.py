@@ -15,7 +15,7 @@ from hailuo_tasks_mcp.tools import TOOLS, compact_json
 from helpers import NOW
 
 SCHEMAS = {
-    tool.name: jsonschema.Draft202012Validator(tool.definition().output_schema or False)
+    tool.name: jsonschema.Draft202012Validator(tool.definition(50).output_schema or False)
     for tool in TOOLS
 }
 
@@ -68,7 +68,7 @@ RECORD = loosely(
 
 @given(value=RECORD | st.fixed_dictionaries({"task": RECORD}), now=NOWS)
 def test_any_json_is_told_as_an_answer_that_fits_its_schema(value: Any, now: float) -> None:
-    answer = summarize_task("t", read_record(value), now=now).as_data()
+    answer = summarize_task("t", read_record(value), now=now, wait_seconds=50).as_data()
 
     SCHEMAS["retrieve_task"].validate(answer)
     compact_json(answer).encode()
@@ -78,7 +78,9 @@ def test_any_json_is_told_as_an_answer_that_fits_its_schema(value: Any, now: flo
 @given(value=loosely(items=st.lists(RECORD, max_size=4), count=st.integers(), total=st.integers()))
 def test_any_json_as_a_batch_is_told_as_an_answer_that_fits_its_schema(value: Any) -> None:
     page = read_page(value)
-    answer = summarize_batch(["t", "u"], page.records if page else {}, {}, now=NOW).as_data()
+    answer = summarize_batch(
+        ["t", "u"], page.records if page else {}, {}, now=NOW, wait_seconds=50
+    ).as_data()
 
     SCHEMAS["retrieve_tasks_batch"].validate(answer)
     assert [task["task_id"] for task in answer["tasks"]] == ["t", "u"]

@@ -12,6 +12,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         api_token=None,
         api_base_url="https://api.acedata.cloud",
         request_timeout_seconds=15,
+        max_wait_seconds=50,
         log_level="WARNING",
         sandbox=False,
         problem=None,
@@ -24,12 +25,14 @@ def test_every_variable_is_read() -> None:
             "ACEDATACLOUD_API_TOKEN": f" {TOKEN}\n",
             "ACEDATACLOUD_API_BASE_URL": "https://gateway.test/acedata/",
             "HAILUO_REQUEST_TIMEOUT_SECONDS": "2.5",
+            "HAILUO_MAX_WAIT_SECONDS": "3600",
             "HAILUO_LOG_LEVEL": "debug",
         }
     ) == Settings(
         api_token=TOKEN,
         api_base_url="https://gateway.test/acedata",
         request_timeout_seconds=2.5,
+        max_wait_seconds=3600,
         log_level="DEBUG",
     )
 
@@ -42,6 +45,7 @@ def test_a_value_that_was_never_filled_in_counts_as_not_set(blank: str) -> None:
         "ACEDATACLOUD_API_TOKEN",
         "ACEDATACLOUD_API_BASE_URL",
         "HAILUO_REQUEST_TIMEOUT_SECONDS",
+        "HAILUO_MAX_WAIT_SECONDS",
         "HAILUO_LOG_LEVEL",
     )
 
@@ -119,10 +123,16 @@ def test_any_other_base_url_is_refused_by_the_name_of_its_variable(url: str) -> 
     assert "password" not in str(caught.value)
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "601", "nan", "inf", "soon", "1e9"])
+@pytest.mark.parametrize("value", ["0", "-1", "41", "nan", "inf", "soon", "1e9"])
 def test_a_timeout_that_is_no_sensible_number_of_seconds_is_refused(value: str) -> None:
     with pytest.raises(SettingsError, match="HAILUO_REQUEST_TIMEOUT_SECONDS"):
         read_settings({"HAILUO_REQUEST_TIMEOUT_SECONDS": value})
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "3601", "1.5", "1e2", "soon", "٣", "1_0", "9" * 5000])
+def test_a_wait_that_is_no_sensible_number_of_seconds_is_refused(value: str) -> None:
+    with pytest.raises(SettingsError, match="HAILUO_MAX_WAIT_SECONDS must be a whole number"):
+        read_settings({"HAILUO_MAX_WAIT_SECONDS": value})
 
 
 def test_a_log_level_that_does_not_exist_is_refused() -> None:

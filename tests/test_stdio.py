@@ -20,6 +20,8 @@ from stdio_process import (
     server_process,
 )
 
+pytestmark = pytest.mark.real_time
+
 HANDSHAKE_VERSIONS = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
 WITH_STRUCTURED_CONTENT = {"2025-06-18", "2025-11-25"}
 LOOK_UP: dict[str, Any] = {"name": "retrieve_task", "arguments": {"task_id": DOCUMENTED_ID}}

@@ -93,7 +93,8 @@ async def test_a_batch_keeps_the_order_asked_and_counts_the_states() -> None:
     assert answer["tasks"][2]["next_step"] == "See the batch's next_step."
     assert answer["next_step"] == (
         "1 of 4 not done (a run takes 1-2 minutes): "
-        'call retrieve_tasks_batch(task_ids=["run"]) again in about 15 seconds.'
+        'call retrieve_tasks_batch(task_ids=["run"], wait_seconds=50), '
+        "which answers once all are done."
     )
 
 
@@ -193,7 +194,8 @@ async def test_a_task_that_could_not_be_learned_is_unknown_with_the_reason() -> 
     }
     assert answer["next_step"] == (
         "1 of 2 not done, 1 because their state could not be learned: "
-        'call retrieve_tasks_batch(task_ids=["b"]) again in about 30 seconds; '
+        'call retrieve_tasks_batch(task_ids=["b"], wait_seconds=50), '
+        "which answers once all are done; "
         "tell the user of the 1 unknown if that stays so."
     )
 
@@ -247,8 +249,24 @@ async def test_the_next_step_of_a_batch_tells_of_stuck_and_unknown_tasks() -> No
 
     assert answer["next_step"] == (
         "2 of 2 not done (a run takes 1-2 minutes): "
-        'call retrieve_tasks_batch(task_ids=["a", "b"]) again in about 15 seconds; '
+        'call retrieve_tasks_batch(task_ids=["a", "b"], wait_seconds=50), '
+        "which answers once all are done; "
         "tell the user that 1 may be stuck, at over 20 minutes; "
+        "tell the user of the 1 unknown if that stays so."
+    )
+
+
+async def test_tasks_of_unknown_state_alone_are_asked_for_once_more_without_a_wait() -> None:
+    answer = data_of(
+        await call(
+            "retrieve_tasks_batch",
+            {"task_ids": ["b"]},
+            ok({"items": [{"id": "b", "status": "odd"}]}),
+        )
+    )
+
+    assert answer["next_step"] == (
+        '1 of 1 not done: call retrieve_tasks_batch(task_ids=["b"]) once more; '
         "tell the user of the 1 unknown if that stays so."
     )
 

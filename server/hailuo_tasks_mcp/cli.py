@@ -40,7 +40,8 @@ def _parser() -> argparse.ArgumentParser:
         description="MCP server that tells how Hailuo video-generation tasks are doing. Without a "
         "command it serves over stdin and stdout, for an MCP host to start.",
         epilog="Environment: ACEDATACLOUD_API_TOKEN (required to look anything up), "
-        "ACEDATACLOUD_API_BASE_URL, HAILUO_REQUEST_TIMEOUT_SECONDS, HAILUO_LOG_LEVEL.",
+        "ACEDATACLOUD_API_BASE_URL, HAILUO_REQUEST_TIMEOUT_SECONDS, HAILUO_MAX_WAIT_SECONDS, "
+        "HAILUO_LOG_LEVEL.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument(

@@ -4,18 +4,16 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, NamedTuple, Self
 
 import httpx
 
-from hailuo_tasks_mcp import __version__
 from hailuo_tasks_mcp.errors import (
     BASE_URL_VARIABLE,
     HailuoTasksError,
-    SettingsError,
     UnreachableError,
     UnreadableAnswerError,
+    ask_again,
     error_from_answer,
 )
 from hailuo_tasks_mcp.records import (
@@ -28,13 +26,29 @@ from hailuo_tasks_mcp.records import (
 )
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.text import clean_text, without_secret
+from hailuo_tasks_mcp.transport import (
+    MAX_ANSWER_BYTES,
+    TRIES,
+    AnswerTooLargeError,
+    Transport,
+    retry_after_seconds,
+)
 
 TASKS_PATH = "/hailuo/tasks"
 IDS_PER_REQUEST = 100
 # Enough to keep a long list moving, few enough to stay a polite guest.
 CONCURRENT_REQUESTS = 4
+# How long a look-up may take in all, every try and every page included.
+LOOK_UP_SECONDS = 44.0
 
 logger = logging.getLogger(__name__)
+
+
+class _Deadline(NamedTuple):
+    """When a look-up must have ended: on the event loop's clock, and how long that was ahead."""
+
+    at: float
+    within_seconds: float
 
 
 class BatchRecords(NamedTuple):
@@ -65,8 +79,8 @@ class HailuoTasksClient:
         self, settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
         self._settings = settings
-        self._transport = transport
-        self._opened: httpx.AsyncClient | None = None
+        self._carrier = transport
+        self._opened: Transport | None = None
 
     async def __aenter__(self) -> Self:
         """Make the client ready; connections are opened when they are needed."""
@@ -77,21 +91,33 @@ class HailuoTasksClient:
         if self._opened is not None:
             await self._opened.aclose()
 
-    async def retrieve(self, task_id: str) -> TaskRecord | None:
+    async def retrieve(
+        self, task_id: str, *, within_seconds: float = LOOK_UP_SECONDS
+    ) -> TaskRecord | None:
         """Return the record of one task; None if the API does not know it.
 
+        Args:
+            task_id: the task's id.
+            within_seconds: how long it may take in all.
+
         Raises:
-            HailuoTasksError: the API could not be asked, or did not answer.
+            HailuoTasksError: the API could not be asked, or did not answer in time.
 
         """
-        body = await self._post({"action": "retrieve", "id": task_id})
+        body = await self._post({"action": "retrieve", "id": task_id}, _deadline(within_seconds))
         record = read_record(body)
         if record is not None and record.task_id not in {None, task_id}:
             raise self._unreadable("the record of another task", "the task asked for")
         return record
 
-    async def retrieve_batch(self, task_ids: Iterable[str]) -> BatchRecords:
+    async def retrieve_batch(
+        self, task_ids: Iterable[str], *, within_seconds: float = LOOK_UP_SECONDS
+    ) -> BatchRecords:
         """Return what can be learned of any number of tasks; repeats are folded.
+
+        Args:
+            task_ids: the tasks' ids.
+            within_seconds: how long it may take in all; what came until then is kept.
 
         Raises:
             HailuoTasksError: nothing could be learned of any of them, for this reason.
@@ -99,17 +125,22 @@ class HailuoTasksClient:
         """
         ids = list(dict.fromkeys(task_ids))
         answer = BatchRecords({}, {})
+        deadline = _deadline(within_seconds)
         turn = asyncio.Semaphore(CONCURRENT_REQUESTS)
         async with asyncio.TaskGroup() as group:
             for start in range(0, len(ids), IDS_PER_REQUEST):
                 chunk = ids[start : start + IDS_PER_REQUEST]
-                group.create_task(self._retrieve_chunk(chunk, answer, turn))
+                group.create_task(self._retrieve_chunk(chunk, answer, deadline, turn))
         if ids and len(answer.errors) == len(ids):
             raise answer.errors[ids[0]]
         return answer
 
     async def _retrieve_chunk(
-        self, task_ids: Sequence[str], answer: BatchRecords, turn: asyncio.Semaphore
+        self,
+        task_ids: Sequence[str],
+        answer: BatchRecords,
+        deadline: _Deadline,
+        turn: asyncio.Semaphore,
     ) -> None:
         """Add to `answer` what can be learned of at most `IDS_PER_REQUEST` tasks.
 
@@ -121,7 +152,7 @@ class HailuoTasksClient:
         async with turn:
             try:
                 while missing:
-                    records, whole = await self._retrieve_page(missing)
+                    records, whole = await self._retrieve_page(missing, deadline)
                     found = {key: records[key] for key in missing if key in records}
                     if not found and not whole:
                         raise self._unreadable("a list with holes", "the tasks asked for")
@@ -132,74 +163,58 @@ class HailuoTasksClient:
             except HailuoTasksError as error:
                 answer.errors.update(dict.fromkeys(missing, error))
 
-    async def _retrieve_page(self, task_ids: Sequence[str]) -> TaskPage:
+    async def _retrieve_page(self, task_ids: Sequence[str], deadline: _Deadline) -> TaskPage:
         body = await self._post(
-            {"action": "retrieve_batch", "ids": task_ids, "limit": len(task_ids)}
+            {"action": "retrieve_batch", "ids": task_ids, "limit": len(task_ids)}, deadline
         )
         page = read_page(body)
         if page is None:
             raise self._unreadable("an object without items", "a list of tasks")
         return page
 
-    async def _post(self, question: Mapping[str, Any]) -> dict[str, Any]:
+    async def _post(self, question: Mapping[str, Any], deadline: _Deadline) -> dict[str, Any]:
         """Ask the API one thing and return the JSON object that it answers with."""
         token = self._settings.usable_token()
-        http = self._http()
-        seconds = self._settings.request_timeout_seconds
+        transport = self._transport()
         base_url = self._settings.api_base_url
         try:
-            # httpx bounds each read; an answer that drips in must end as well.
-            async with asyncio.timeout(seconds):
-                response = await http.post(
-                    TASKS_PATH, json=question, headers={"authorization": f"Bearer {token}"}
-                )
-        except (TimeoutError, httpx.TimeoutException) as error:
-            raise self._unreachable(f"No answer within {seconds:g} s from {base_url}") from error
+            async with asyncio.timeout_at(deadline.at):
+                response = await transport.post(TASKS_PATH, question, token)
+        except TimeoutError as error:
+            raise self._unreachable(
+                f"No answer within {deadline.within_seconds:.3g} s from {base_url}"
+            ) from error
+        except httpx.TimeoutException as error:
+            raise self._unreachable(
+                f"No answer from {base_url} in {TRIES} tries of up to "
+                f"{self._settings.request_timeout_seconds:g} s"
+            ) from error
+        except AnswerTooLargeError as error:
+            size = f"more than {MAX_ANSWER_BYTES // 1_000_000} MB"
+            raise self._unreadable(size, "a few kilobytes of JSON") from error
         except httpx.DecodingError as error:
             raise self._unreadable("a body that cannot be decoded", "JSON") from error
         except httpx.RequestError as error:
             # Some of these texts quote what was received.
-            reason = clean_text(without_secret(f"{type(error).__name__}: {error}", token), 160)
-            raise self._unreachable(f"{base_url} could not be reached ({reason})") from error
+            quoted = ": ".join(filter(None, (type(error).__name__, str(error))))
+            reason = clean_text(without_secret(quoted, token), 160)
+            broke_off = isinstance(error, httpx.ReadError | httpx.RemoteProtocolError)
+            happened = "broke off before it had answered" if broke_off else "could not be reached"
+            raise self._unreachable(f"{base_url} {happened} ({reason})") from error
         return self._read_answer(response, token)
 
-    def _http(self) -> httpx.AsyncClient:
-        """Return the one HTTP client, made at first use.
+    def _transport(self) -> Transport:
+        """Return the one transport, made at first use.
 
         A server whose proxy or certificates are set up badly can so still start and say it.
         """
         if self._opened is None:
-            base_url = self._settings.api_base_url
-            try:
-                self._opened = httpx.AsyncClient(
-                    base_url=base_url,
-                    headers={
-                        "accept": "application/json",
-                        "user-agent": f"hailuo-tasks-mcp/{__version__}",
-                    },
-                    # The API needs no cookies, and what it sets says who asked.
-                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-                    timeout=self._settings.request_timeout_seconds,
-                    transport=self._transport,
-                    # The token goes to one host only.
-                    follow_redirects=False,
-                    # What travels in the clear is meant for this machine, and passes no proxy.
-                    trust_env=base_url.startswith("https:"),
-                )
-            except (OSError, ValueError, httpx.InvalidURL) as error:
-                # Not its text: a proxy's URL may hold a password.
-                raise SettingsError(
-                    "HTTP cannot be set up with the proxy or certificates that the environment "
-                    f"names ({type(error).__name__})",
-                    "Ask the user to correct or unset HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, "
-                    "NO_PROXY and SSL_CERT_FILE for this server, and to restart it.",
-                ) from error
+            self._opened = Transport(self._settings, self._carrier)
         return self._opened
 
     def _read_answer(self, response: httpx.Response, token: str) -> dict[str, Any]:
         """Return the JSON object of an answer, without the token if the API echoed it."""
         status, content = response.status_code, response.content
-        logger.debug("%s answered %d, %d bytes", response.url, status, len(content))
         came, body = "", None
         try:
             body = _without(token, json.loads(content.decode("utf-8-sig")))
@@ -210,7 +225,12 @@ class HailuoTasksClient:
         except RecursionError:
             came = "JSON that is nested too deeply"
         if not response.is_success or _is_fault(body):
-            raise error_from_answer(status, body, base_url=self._settings.api_base_url)
+            raise error_from_answer(
+                status,
+                body,
+                base_url=self._settings.api_base_url,
+                retry_after_seconds=retry_after_seconds(response),
+            )
         if isinstance(body, dict):
             return body
         raise self._unreadable(came or _JSON_KINDS[type(body)])
@@ -218,16 +238,20 @@ class HailuoTasksClient:
     def _unreachable(self, happened: str) -> UnreachableError:
         return UnreachableError(
             happened,
-            "The task itself goes on: ask again in about 30 seconds. If it stays so, ask the user "
+            f"The task itself goes on: {ask_again()}. If it stays so, ask the user "
             f"to check the network, the proxy and {BASE_URL_VARIABLE}.",
         )
 
     def _unreadable(self, came: str, belongs: str = "a JSON object") -> UnreadableAnswerError:
         return UnreadableAnswerError(
             f"{self._settings.api_base_url} answered with {came} instead of {belongs}",
-            "The task itself goes on: ask again in about 30 seconds. If it stays so, ask the user "
+            f"The task itself goes on: {ask_again()}. If it stays so, ask the user "
             f"to check {BASE_URL_VARIABLE}; something else may be answering there.",
         )
+
+
+def _deadline(within_seconds: float) -> _Deadline:
+    return _Deadline(asyncio.get_running_loop().time() + within_seconds, within_seconds)
 
 
 _JSON_KINDS = {

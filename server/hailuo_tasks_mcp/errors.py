@@ -18,6 +18,7 @@ there are any. None ever holds a token or a whole upstream body.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import ClassVar, NamedTuple
@@ -38,17 +39,25 @@ class HailuoTasksError(Exception):
         happened: what happened, without a full stop.
         remedy: what to do about it, in whole sentences.
         trace_id: what the vendor's support finds the request by; None if there is none.
+        retry_after_seconds: how long the API asks to be left alone; None if it does not say.
         passing: whether asking again later may well go better.
 
     """
 
     passing: ClassVar[bool] = False
 
-    def __init__(self, happened: str, remedy: str, trace_id: str | None = None) -> None:
-        super().__init__(happened, remedy, trace_id)
+    def __init__(
+        self,
+        happened: str,
+        remedy: str,
+        trace_id: str | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(happened, remedy, trace_id, retry_after_seconds)
         self.happened = happened
         self.remedy = remedy
         self.trace_id = trace_id
+        self.retry_after_seconds = retry_after_seconds
 
     def __str__(self) -> str:
         trace = f" Trace id for the vendor's support: {self.trace_id}." if self.trace_id else ""
@@ -140,13 +149,33 @@ def read_fault(body: object) -> ApiFault:
     )
 
 
-def error_from_answer(status: int, body: object, *, base_url: str) -> HailuoTasksError:
+def ask_again(retry_after_seconds: float | None = None) -> str:
+    """Word when to ask again after a fault that passes.
+
+    A model cannot sleep, but the server can wait for it.
+    """
+    if retry_after_seconds is None:
+        return "ask again in about 30 seconds, or now with `wait_seconds` to sit it out"
+    return f"ask again in {_duration(retry_after_seconds)}, not before"
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{math.ceil(seconds / length)} {unit}"
+    return f"{math.ceil(seconds)} seconds"
+
+
+def error_from_answer(
+    status: int, body: object, *, base_url: str, retry_after_seconds: float | None = None
+) -> HailuoTasksError:
     """Make the error for an answer of the API that is one.
 
     Args:
         status: the HTTP status; the API also reports errors under 200.
         body: the JSON of the answer; None if it was none.
         base_url: the base URL in use, named where it or the token may be the wrong one.
+        retry_after_seconds: how long the API asks to be left alone; None if it does not say.
 
     The code decides before the status, because 400 and 403 each stand for several things. Codes
     and statuses are those of the API's published list.
@@ -155,13 +184,15 @@ def error_from_answer(status: int, body: object, *, base_url: str) -> HailuoTask
     fault = read_fault(body)
     kind = _KIND_BY_CODE.get(fault.code or "") or _kind_by_status(status)
     happened, remedy = _WORDS[kind]
-    said = ", ".join(part for part in (f"HTTP {status}", fault.code) if part)
+    rest = None if retry_after_seconds is None else f"come back in {_duration(retry_after_seconds)}"
+    said = ", ".join(part for part in (f"HTTP {status}", fault.code, rest) if part)
     if fault.message:
         said += f": {json.dumps(fault.message, ensure_ascii=False)}"
     return kind(
         f"{happened.format(base_url=base_url)} ({said})",
-        remedy.format(base_url=base_url),
+        remedy.format(base_url=base_url, ask_again=ask_again(retry_after_seconds)),
         fault.trace_id,
+        retry_after_seconds,
     )
 
 
@@ -229,10 +260,10 @@ _WORDS: dict[type[HailuoTasksError], tuple[str, str]] = {
     ),
     RateLimitedError: (
         "The API's rate limit is reached",
-        "Wait about 30 seconds before asking again.",
+        "The task itself goes on: {ask_again}.",
     ),
     UpstreamError: (
         "The API failed",
-        "This usually passes, and the task itself goes on: ask again in about 30 seconds.",
+        "This usually passes, and the task itself goes on: {ask_again}.",
     ),
 }

@@ -22,12 +22,13 @@ from hailuo_tasks_mcp.client import HailuoTasksClient
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.summary import RETRIEVE_TASK, RETRIEVE_TASKS_BATCH, USUAL_DURATION
 from hailuo_tasks_mcp.text import clean_text
-from hailuo_tasks_mcp.tools import TOOLS, Clock, call_tool
+from hailuo_tasks_mcp.tools import TOOLS, Call, Clock, call_tool
 
 INSTRUCTIONS = (
     "Reports on Hailuo (MiniMax) video generations at Ace Data Cloud, known by their task ids; "
     f"one takes {USUAL_DURATION}. "
     f"Use {RETRIEVE_TASK} for one id and {RETRIEVE_TASKS_BATCH} for several. "
+    "A task that still runs can be waited for in the same call, with `wait_seconds`. "
     "Every answer says in `done` whether to ask again and in `next_step` what to do next."
 )
 SANDBOX_NOTE = (
@@ -53,7 +54,7 @@ def create_server(
 
     """
     specs = {spec.name: spec for spec in TOOLS}
-    definitions = [spec.definition() for spec in TOOLS]
+    definitions = [spec.definition(settings.max_wait_seconds) for spec in TOOLS]
 
     @asynccontextmanager
     async def lifespan(_: Server[HailuoTasksClient]) -> AsyncIterator[HailuoTasksClient]:
@@ -74,7 +75,13 @@ def create_server(
             raise MCPError(
                 code=INVALID_PARAMS, message=f"Unknown tool: {name}. Tools: {', '.join(specs)}."
             )
-        return await call_tool(spec, context.lifespan_context, now, params.arguments)
+        call = Call(
+            client=context.lifespan_context,
+            now=now,
+            max_wait_seconds=settings.max_wait_seconds,
+            report_progress=context.session.report_progress,
+        )
+        return await call_tool(spec, call, params.arguments)
 
     return Server(
         "hailuo-tasks-mcp",

@@ -17,8 +17,13 @@ from hailuo_tasks_mcp.errors import (
 
 DEFAULT_API_BASE_URL = "https://api.acedata.cloud"
 DEFAULT_REQUEST_TIMEOUT_SECONDS = 15.0
-MAX_REQUEST_TIMEOUT_SECONDS = 600.0
+# Below the 45 seconds that a look-up may take in all.
+MAX_REQUEST_TIMEOUT_SECONDS = 40.0
 TIMEOUT_VARIABLE = "HAILUO_REQUEST_TIMEOUT_SECONDS"
+# Below the 60 seconds after which several hosts give up a call.
+DEFAULT_MAX_WAIT_SECONDS = 50
+HIGHEST_MAX_WAIT_SECONDS = 3600
+MAX_WAIT_VARIABLE = "HAILUO_MAX_WAIT_SECONDS"
 LOG_LEVEL_VARIABLE = "HAILUO_LOG_LEVEL"
 _PORTS = range(1, 65536)
 DEFAULT_LOG_LEVEL = "WARNING"
@@ -35,7 +40,8 @@ class Settings:
     Attributes:
         api_token: bearer token of Ace Data Cloud; None if there is none.
         api_base_url: where the API is, without a slash at its end.
-        request_timeout_seconds: how long one HTTP request may take in all, in seconds.
+        request_timeout_seconds: how long one try of an HTTP request may take, in seconds.
+        max_wait_seconds: how long a call may at most be told to wait, in seconds.
         log_level: threshold of the log on stderr.
         sandbox: whether answers come from the embedded sandbox.
         problem: why these settings cannot be used; no request is sent while it is set.
@@ -45,6 +51,7 @@ class Settings:
     api_token: str | None = field(default=None, repr=False)
     api_base_url: str = DEFAULT_API_BASE_URL
     request_timeout_seconds: float = DEFAULT_REQUEST_TIMEOUT_SECONDS
+    max_wait_seconds: int = DEFAULT_MAX_WAIT_SECONDS
     log_level: str = DEFAULT_LOG_LEVEL
     sandbox: bool = False
     problem: SettingsError | None = None
@@ -77,6 +84,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         api_token=_token(environ.get(TOKEN_VARIABLE, "")),
         api_base_url=_base_url(environ.get(BASE_URL_VARIABLE, "")),
         request_timeout_seconds=_timeout(environ.get(TIMEOUT_VARIABLE, "")),
+        max_wait_seconds=_max_wait(environ.get(MAX_WAIT_VARIABLE, "")),
         log_level=_log_level(environ.get(LOG_LEVEL_VARIABLE, "")),
     )
 
@@ -163,6 +171,21 @@ def _timeout(text: str) -> float:
         raise SettingsError(
             f"{TIMEOUT_VARIABLE} must be a number of seconds above 0 and at most "
             f"{MAX_REQUEST_TIMEOUT_SECONDS:g}",
+            _CORRECT_IT,
+        )
+    return seconds
+
+
+def _max_wait(text: str) -> int:
+    value = _filled_in(text)
+    if value is None:
+        return DEFAULT_MAX_WAIT_SECONDS
+    # As many digits as the highest has: int() chokes on thousands of them.
+    seconds = int(value) if re.fullmatch(r"[0-9]{1,4}", value) else 0
+    if not 1 <= seconds <= HIGHEST_MAX_WAIT_SECONDS:
+        raise SettingsError(
+            f"{MAX_WAIT_VARIABLE} must be a whole number of seconds from 1 to "
+            f"{HIGHEST_MAX_WAIT_SECONDS}",
             _CORRECT_IT,
         )
     return seconds

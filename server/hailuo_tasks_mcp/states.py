@@ -11,6 +11,7 @@ from hailuo_tasks_mcp.records import TaskRecord, Video
 from hailuo_tasks_mcp.text import usable_url
 
 State = Literal["pending", "processing", "succeeded", "failed", "not_found", "unknown"]
+RUNNING_STATES: frozenset[State] = frozenset({"pending", "processing"})
 DONE_STATES: frozenset[State] = frozenset({"succeeded", "failed", "not_found"})
 
 # The words seen for a video's state, besides the synonyms that cost nothing to know.

@@ -15,6 +15,7 @@ from hailuo_tasks_mcp.errors import HailuoTasksError
 from hailuo_tasks_mcp.records import TaskRecord
 from hailuo_tasks_mcp.states import (
     DONE_STATES,
+    RUNNING_STATES,
     State,
     all_failed,
     classify,
@@ -40,8 +41,6 @@ _NAME_LIMIT = 64
 USUAL_DURATION = "1-2 minutes"
 # Ten times the usual duration: waiting on is no longer the likely way to a video.
 _STUCK_SECONDS = 20 * 60
-_POLL_SECONDS = 15
-_AFTER_FAULT_SECONDS = 30
 
 # Whole where it is whole: 32 says as much as 32.0.
 Seconds = Annotated[int | float, WithJsonSchema({"type": "number"})]
@@ -100,15 +99,21 @@ class BatchSummary(Answer):
 
 
 def summarize_task(
-    task_id: str, record: TaskRecord | None, *, now: float, prompt_limit: int = PROMPT_LIMIT
+    task_id: str,
+    record: TaskRecord | None,
+    error: HailuoTasksError | None = None,
+    *,
+    now: float,
+    wait_seconds: int,
 ) -> TaskSummary:
     """Make the answer for one task.
 
     Args:
         task_id: the id as asked.
         record: the API's record; None if it does not know the task.
+        error: why no newer record could be had; None if this is the newest.
         now: the time, in Unix seconds, from which a running task's age is told.
-        prompt_limit: how many characters of the prompt to show.
+        wait_seconds: for how long a next call can wait for a running task.
 
     """
     state = classify(record)
@@ -126,12 +131,12 @@ def summarize_task(
         error=_failure(record) if state == "failed" else None,
         # What a video says of itself or, as long as there is none, what was asked for.
         model=_known([*(v.model for v in videos), asked.model, record.model], _NAME_LIMIT),
-        prompt=_known([*(v.prompt for v in videos), asked.prompt], prompt_limit),
+        prompt=_known([*(v.prompt for v in videos), asked.prompt], PROMPT_LIMIT),
         first_image_url=next(filter(None, map(usable_url, images)), None),
         created_at=_date(record.created_at),
         elapsed_seconds=elapsed,
         trace_id=_trace_id(record) if state in {"failed", "unknown"} else None,
-        next_step=_next_step(task_id, state, elapsed),
+        next_step=_next_step(task_id, state, elapsed, error, wait_seconds),
     )
 
 
@@ -141,20 +146,22 @@ def summarize_batch(
     errors: Mapping[str, HailuoTasksError],
     *,
     now: float,
+    wait_seconds: int,
 ) -> BatchSummary:
     """Make the answer for several tasks.
 
     Args:
         task_ids: the ids as asked, without repeats.
         records: the API's records by task id; an id that is in neither mapping is not found.
-        errors: why nothing could be learned of an id, by task id.
+        errors: why no record of an id, or no newer one, could be had, by task id.
         now: the time, in Unix seconds, from which a running task's age is told.
+        wait_seconds: for how long a next call can wait for running tasks.
 
     """
     tasks = [
-        _unlearned_task(task_id, errors[task_id])
-        if task_id in errors
-        else _batch_task(task_id, records.get(task_id), now, len(task_ids))
+        _batch_task(task_id, records.get(task_id), now, len(task_ids))
+        if task_id in records or task_id not in errors
+        else _unlearned_task(task_id, errors[task_id])
         for task_id in task_ids
     ]
     done = all(task.done for task in tasks)
@@ -162,22 +169,51 @@ def summarize_batch(
         counts=Counter(task.state for task in tasks),
         done=done,
         tasks=tasks,
-        next_step=None if done else _batch_next_step(tasks, list(errors.values())),
+        next_step=None if done else _batch_next_step(tasks, errors, records, wait_seconds),
     )
 
 
+def tell_progress(
+    task_ids: Sequence[str],
+    records: Mapping[str, TaskRecord],
+    errors: Mapping[str, HailuoTasksError],
+    *,
+    now: float,
+) -> str:
+    """Say in a few words how far tasks are that are being waited for.
+
+    Args:
+        task_ids: the ids as asked, without repeats.
+        records: the API's records by task id; an id that is in neither mapping is not found.
+        errors: why no record of an id, or no newer one, could be had, by task id.
+        now: the time, in Unix seconds.
+
+    """
+    if len(errors) == len(task_ids):
+        return clean_text(errors[task_ids[0]].happened, _REASON_LIMIT)
+    states = [classify(records.get(task_id)) for task_id in task_ids if task_id not in errors]
+    if len(task_ids) > 1:
+        done = sum(state in DONE_STATES for state in states)
+        return f"{done} of {len(task_ids)} done"
+    record = records.get(task_ids[0])
+    elapsed = None if record is None else _elapsed_seconds(record, states[0], now)
+    return states[0] if elapsed is None else f"{states[0]}, {elapsed:.0f} s"
+
+
 def _batch_task(task_id: str, record: TaskRecord | None, now: float, size: int) -> TaskSummary:
-    task = summarize_task(task_id, record, now=now, prompt_limit=BATCH_PROMPT_LIMIT)
+    # The wait is the batch's.
+    task = summarize_task(task_id, record, now=now, wait_seconds=0)
     changes: dict[str, Any] = {}
+    prompt_limit = BATCH_PROMPT_LIMIT
     if not task.done:
         # One call for all of them, not one for each.
         changes["next_step"] = "See the batch's next_step."
     if size > FULL_DETAIL_BATCH:
         changes["first_image_url"] = None
         if task.state == "succeeded":
-            prompt = clean_text(task.prompt or "", LARGE_BATCH_PROMPT_LIMIT) or None
-            changes |= {"prompt": prompt, "model": None, "created_at": None}
-            changes["elapsed_seconds"] = None
+            prompt_limit = LARGE_BATCH_PROMPT_LIMIT
+            changes |= {"model": None, "created_at": None, "elapsed_seconds": None}
+    changes["prompt"] = clean_text(task.prompt or "", prompt_limit) or None
     return task.model_copy(update=changes)
 
 
@@ -192,22 +228,31 @@ def _unlearned_task(task_id: str, error: HailuoTasksError) -> TaskSummary:
     )
 
 
-def _batch_next_step(tasks: Sequence[TaskSummary], errors: Sequence[HailuoTasksError]) -> str:
+def _batch_next_step(
+    tasks: Sequence[TaskSummary],
+    errors: Mapping[str, HailuoTasksError],
+    records: Mapping[str, TaskRecord],
+    wait_seconds: int,
+) -> str:
     """Say what to do about the tasks of a batch that are not done."""
     open_tasks = [task for task in tasks if not task.done]
+    running = [task for task in open_tasks if task.state in RUNNING_STATES]
     told = f"{len(open_tasks)} of {len(tasks)} not done"
-    pause = _POLL_SECONDS
-    if errors:
-        pause = _AFTER_FAULT_SECONDS
-        told += f", {len(errors)} because their state could not be learned"
-        lasting = next((error for error in errors if not error.passing), None)
-        if lasting is not None:
-            return f"{told}. {lasting.remedy}"
-    else:
+    if running:
         told += f" (a run takes {USUAL_DURATION})"
-    ids = json.dumps([task.task_id for task in open_tasks])
-    told += f": call {RETRIEVE_TASKS_BATCH}(task_ids={ids}) again in about {pause} seconds"
-    running = [task for task in open_tasks if task.state in {"pending", "processing"}]
+    if unlearned := len(errors.keys() - records.keys()):
+        told += f", {unlearned} because their state could not be learned"
+    if late := len(errors) - unlearned:
+        reason = clean_text(next(iter(errors.values())).happened, _REASON_LIMIT)
+        told += f", {late} told as last seen ({reason})"
+    lasting = next((error for error in errors.values() if not error.passing), None)
+    if lasting is not None:
+        return f"{told}. {lasting.remedy}"
+    call = f"{RETRIEVE_TASKS_BATCH}(task_ids={json.dumps([task.task_id for task in open_tasks])}"
+    if running or errors:
+        told += f": call {call}, wait_seconds={wait_seconds}), which answers once all are done"
+    else:
+        told += f": call {call}) once more"
     if stuck := sum((task.elapsed_seconds or 0) >= _STUCK_SECONDS for task in running):
         told += f"; tell the user that {stuck} may be stuck, at over {_STUCK_SECONDS // 60} minutes"
     if unknown := len(open_tasks) - len(running):
@@ -215,9 +260,15 @@ def _batch_next_step(tasks: Sequence[TaskSummary], errors: Sequence[HailuoTasksE
     return told + "."
 
 
-def _next_step(task_id: str, state: State, elapsed_seconds: float | None) -> str | None:
+def _next_step(
+    task_id: str,
+    state: State,
+    elapsed_seconds: float | None,
+    error: HailuoTasksError | None,
+    wait_seconds: int,
+) -> str | None:
     """Say what to do next, in one sentence; None when there is nothing left to do."""
-    call = f'{RETRIEVE_TASK}(task_id="{task_id}")'
+    call = f'{RETRIEVE_TASK}(task_id="{task_id}", wait_seconds={wait_seconds})'
     match state:
         case "succeeded":
             return None
@@ -229,20 +280,23 @@ def _next_step(task_id: str, state: State, elapsed_seconds: float | None) -> str
             return "Ask the user to check the task id: the API knows no such task for this account."
         case "unknown":
             return (
-                f"The API's record fits no known state: call {call} once more and, if it stays "
-                "unknown, tell the user, with the task id and the trace id if there is one."
+                f'The API\'s record fits no known state: call {RETRIEVE_TASK}(task_id="{task_id}") '
+                "once more and, if it stays unknown, tell the user, with the task id and the "
+                "trace id if there is one."
             )
     if elapsed_seconds is not None and elapsed_seconds >= _STUCK_SECONDS:
         return (
             f"Not done after {elapsed_seconds // 60:.0f} minutes, where {USUAL_DURATION} are "
-            f"usual: tell the user that it may be stuck, and call {call} later if they wait on."
+            f"usual: tell the user that it may be stuck and, if they wait on, call {call}."
         )
     progress = "Not started yet" if state == "pending" else "Still running"
     age = "" if elapsed_seconds is None else f" after {elapsed_seconds:.0f} s"
-    return (
-        f"{progress}{age} (a run takes {USUAL_DURATION}): "
-        f"call {call} again in about {_POLL_SECONDS} seconds."
-    )
+    usual = f"a run takes {USUAL_DURATION}"
+    if error is not None:
+        # The age is of now, the state is not.
+        age = " when last seen"
+        usual += f"; since then: {clean_text(error.happened, _REASON_LIMIT)}"
+    return f"{progress}{age} ({usual}): call {call}, which answers once it is done."
 
 
 def _failure(record: TaskRecord) -> TaskFailure:
@@ -270,7 +324,7 @@ def _date(moment: float | None) -> str | None:
 def _elapsed_seconds(record: TaskRecord, state: State, now: float) -> Seconds | None:
     """Return a run's length or, while it runs, the task's age; None if that is not known."""
     created, started, finished = record.created_at, record.started_at, record.finished_at
-    if state in {"pending", "processing"}:
+    if state in RUNNING_STATES:
         since = started if created is None else created
         # A clock that runs behind the API's must not make a task younger than new.
         return None if since is None else max(0, int(now - since))

@@ -1,6 +1,6 @@
 """The two tools: what they publish, and what they do.
 
-A tool takes the client, the clock's time and its checked arguments, and returns an answer. The
+A tool takes what a call has to work with and its checked arguments, and returns an answer. The
 rest (refusing bad arguments, wording errors, writing the answer down) is the same for every tool
 and is done once, in `call_tool`.
 """
@@ -8,7 +8,7 @@ and is done once, in `call_tool`.
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -21,10 +21,11 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
 )
 from pydantic_core import PydanticCustomError
 
-from hailuo_tasks_mcp.client import HailuoTasksClient
+from hailuo_tasks_mcp.client import BatchRecords, HailuoTasksClient
 from hailuo_tasks_mcp.errors import HailuoTasksError
 from hailuo_tasks_mcp.schema import flat_schema
 from hailuo_tasks_mcp.summary import (
@@ -35,13 +36,18 @@ from hailuo_tasks_mcp.summary import (
     TaskSummary,
     summarize_batch,
     summarize_task,
+    tell_progress,
 )
 from hailuo_tasks_mcp.text import clean_text
+from hailuo_tasks_mcp.waiting import Ask, follow
 
 logger = logging.getLogger(__name__)
 
 Clock = Callable[[], float]
 """Tells the time, in Unix seconds."""
+
+ReportProgress = Callable[[float, float, str], Awaitable[None]]
+"""Sends a notification of progress: how far, of how much, and a message."""
 
 MAX_TASK_IDS = 100
 MAX_TASK_ID_LENGTH = 128
@@ -79,10 +85,38 @@ def _fold_repeats(task_ids: list[str]) -> list[str]:
     return folded
 
 
+def _whole_seconds(value: object) -> object:
+    """Take null for the default, which some hosts fill in, and no truth value for a number."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("int_type", "")
+    return 0 if value is None else value
+
+
+def _within_maximum(wait_seconds: int, info: ValidationInfo) -> int:
+    most: Any = info.context
+    if not 0 <= wait_seconds <= most:
+        raise PydanticCustomError("wait_seconds", "must be 0 to {most}", {"most": most})
+    return wait_seconds
+
+
 _STATES = (
-    "States: pending or processing (ask again), succeeded (`video_urls`), failed (`error`), "
-    "not_found (check the id), unknown (the record could not be read; ask once more)."
+    "States: pending or processing (still running), succeeded (`video_urls`), failed (`error`), "
+    "not_found (check the id), unknown (the record could not be read; ask once more). "
+    "To wait for a running task, pass `wait_seconds` instead of asking again and again."
 )
+
+
+# Validated with the highest one in force as the context.
+WaitSeconds = Annotated[
+    int,
+    BeforeValidator(_whole_seconds),
+    AfterValidator(_within_maximum),
+    Field(
+        description="How long to wait for the end if it is still running; 0 answers at once.",
+        # Published with the highest one in force as the maximum.
+        json_schema_extra={"minimum": 0},
+    ),
+]
 
 
 class _Arguments(BaseModel):
@@ -93,6 +127,7 @@ class RetrieveTaskArguments(_Arguments):
     """Arguments of `retrieve_task`."""
 
     task_id: Annotated[TaskId, Field(description="Task id, as the video generation returned it.")]
+    wait_seconds: WaitSeconds = 0
 
 
 class RetrieveTasksBatchArguments(_Arguments):
@@ -108,20 +143,65 @@ class RetrieveTasksBatchArguments(_Arguments):
             json_schema_extra={"minItems": 1, "maxItems": MAX_TASK_IDS},
         ),
     ]
+    wait_seconds: WaitSeconds = 0
 
 
-async def _retrieve_task(
-    client: HailuoTasksClient, now: Clock, arguments: RetrieveTaskArguments
-) -> TaskSummary:
-    record = await client.retrieve(arguments.task_id)
-    return summarize_task(arguments.task_id, record, now=now())
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What a call has to work with.
+
+    Attributes:
+        client: asks the API.
+        now: tells the time, in Unix seconds.
+        max_wait_seconds: the highest `wait_seconds` in force.
+        report_progress: sends a notification of progress, if the caller wants any.
+
+    """
+
+    client: HailuoTasksClient
+    now: Clock
+    max_wait_seconds: int
+    report_progress: ReportProgress
+
+    async def follow(self, ask: Ask, task_ids: Sequence[str], wait_seconds: int) -> BatchRecords:
+        """Return what is known of tasks once they are done or the wait is over."""
+
+        async def report(waited_seconds: float, known: BatchRecords) -> None:
+            if wait_seconds:
+                message = tell_progress(task_ids, known.records, known.errors, now=self.now())
+                progress = round(min(waited_seconds, wait_seconds), 1)
+                await self.report_progress(progress, wait_seconds, message)
+
+        return await follow(ask, task_ids, wait_seconds=wait_seconds, report=report)
 
 
-async def _retrieve_tasks_batch(
-    client: HailuoTasksClient, now: Clock, arguments: RetrieveTasksBatchArguments
-) -> BatchSummary:
-    records, errors = await client.retrieve_batch(arguments.task_ids)
-    return summarize_batch(arguments.task_ids, records, errors, now=now())
+async def _retrieve_task(call: Call, arguments: RetrieveTaskArguments) -> TaskSummary:
+    task_id = arguments.task_id
+
+    async def ask(_: Sequence[str], *, within_seconds: float) -> BatchRecords:
+        record = await call.client.retrieve(task_id, within_seconds=within_seconds)
+        return BatchRecords({} if record is None else {task_id: record}, {})
+
+    known = await call.follow(ask, [task_id], arguments.wait_seconds)
+    return summarize_task(
+        task_id,
+        known.records.get(task_id),
+        known.errors.get(task_id),
+        now=call.now(),
+        wait_seconds=call.max_wait_seconds,
+    )
+
+
+async def _retrieve_tasks_batch(call: Call, arguments: RetrieveTasksBatchArguments) -> BatchSummary:
+    task_ids = arguments.task_ids
+    known = await call.follow(call.client.retrieve_batch, task_ids, arguments.wait_seconds)
+    return summarize_batch(
+        task_ids,
+        known.records,
+        known.errors,
+        now=call.now(),
+        wait_seconds=call.max_wait_seconds,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,15 +223,17 @@ class ToolSpec:
     description: str
     arguments: type[BaseModel]
     answer: type[Answer]
-    handler: Callable[[HailuoTasksClient, Clock, Any], Awaitable[Answer]]
+    handler: Callable[[Call, Any], Awaitable[Answer]]
 
-    def definition(self) -> Tool:
-        """Return what is published."""
+    def definition(self, max_wait_seconds: int) -> Tool:
+        """Return what is published, with the highest `wait_seconds` in force."""
+        input_schema = flat_schema(self.arguments, "validation")
+        input_schema["properties"]["wait_seconds"]["maximum"] = max_wait_seconds
         return Tool(
             name=self.name,
             title=self.title,
             description=self.description,
-            input_schema=flat_schema(self.arguments, "validation"),
+            input_schema=input_schema,
             output_schema=flat_schema(self.answer, "serialization"),
             annotations=ToolAnnotations(
                 read_only_hint=True,
@@ -170,7 +252,7 @@ TOOLS = (
             "Get the state and the video URLs of one Hailuo (MiniMax) video-generation task. "
             f"For two or more ids use {RETRIEVE_TASKS_BATCH} instead. {_STATES} "
             "Returns a short JSON object: `done` is true when asking again would change nothing; "
-            "otherwise `next_step` says when and how to. A failed generation is a normal answer."
+            "otherwise `next_step` is the call to make. A failed generation is a normal answer."
         ),
         arguments=RetrieveTaskArguments,
         answer=TaskSummary,
@@ -193,10 +275,7 @@ TOOLS = (
 
 
 async def call_tool(
-    spec: ToolSpec,
-    client: HailuoTasksClient,
-    now: Clock,
-    arguments: Mapping[str, Any] | None,
+    spec: ToolSpec, call: Call, arguments: Mapping[str, Any] | None
 ) -> CallToolResult:
     """Call a tool with unchecked arguments.
 
@@ -204,11 +283,11 @@ async def call_tool(
     arguments, an API that does not answer, and, as the last resort, a defect of this server.
     """
     try:
-        checked = spec.arguments.model_validate(arguments or {})
+        checked = spec.arguments.model_validate(arguments or {}, context=call.max_wait_seconds)
     except ValidationError as error:
         return _failure(_refusal(spec, error))
     try:
-        answer = await spec.handler(client, now, checked)
+        answer = await spec.handler(call, checked)
     except HailuoTasksError as error:
         return _failure(str(error))
     except Exception as error:
@@ -257,6 +336,11 @@ _PROBLEMS = {
     "missing": "is required",
     "string_type": "must be a string",
     "string_unicode": "must be well-formed text",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "finite_number": "must be a whole number",
     "list_type": "must be a list of strings",
     "string_too_short": "must not be blank",
     "string_too_long": f"must be at most {MAX_TASK_ID_LENGTH} characters long",

@@ -1,0 +1,217 @@
+"""HTTP: sends a question again where that may help, and reads the answer whole, within bounds.
+
+httpx carries the requests, httpx-retries repeats them. Both of the API's actions only read, so
+sending one again is always safe.
+"""
+
+import asyncio
+import logging
+import math
+import zlib
+from collections.abc import Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
+
+import httpx
+from httpx_retries import Retry, RetryTransport
+
+from hailuo_tasks_mcp import __version__
+from hailuo_tasks_mcp.errors import SettingsError
+from hailuo_tasks_mcp.settings import Settings
+
+TRIES = 3
+MAX_ANSWER_BYTES = 8_000_000
+# Enough for 200 calls at once without a queue to speak of, few enough to be a polite guest.
+MAX_CONNECTIONS = 100
+MAX_IDLE_CONNECTIONS = 20
+# Longer than the pause between two looks of a call that waits.
+_IDLE_SECONDS = 30.0
+# The API's `Retry-After` up to here is waited for; beyond, the caller is told when to come back.
+MAX_RETRY_AFTER_SECONDS = 10.0
+# No pause is believed in beyond this.
+_DAY_SECONDS = 86_400.0
+
+# The pause doubles with each try, from half a second; half of it is left to chance, so that
+# clients that failed together do not come back together.
+_BACKOFF_FACTOR = 0.25
+_BACKOFF_JITTER = 0.5
+_PASSING_STATUSES = (408, 429, 500, 502, 503, 504)
+
+# zlib's word for "gzip or zlib, whichever it is".
+_ANY_ZLIB_HEADER = 47
+
+logger = logging.getLogger(__name__)
+
+
+class AnswerTooLargeError(Exception):
+    """An answer has more than `MAX_ANSWER_BYTES`; it was not read to its end."""
+
+
+class Transport:
+    """Posts JSON to the API over one pool of connections.
+
+    Args:
+        settings: where the API is, and how long a try may take.
+        carrier: carries the requests in place of the network.
+
+    Raises:
+        SettingsError: the environment's proxy or certificates cannot be used.
+
+    """
+
+    def __init__(self, settings: Settings, carrier: httpx.AsyncBaseTransport | None) -> None:
+        self._http = _open_http(settings, carrier)
+        self._retrying = RetryTransport(
+            _WholeAnswers(self._http, settings.request_timeout_seconds),
+            Retry(
+                total=TRIES - 1,
+                allowed_methods=["POST"],
+                status_forcelist=_PASSING_STATUSES,
+                # Not ProxyError: a proxy that refuses its user would lock them out at last.
+                retry_on_exceptions=[
+                    httpx.TimeoutException,
+                    httpx.NetworkError,
+                    httpx.RemoteProtocolError,
+                ],
+                backoff_factor=_BACKOFF_FACTOR,
+                backoff_jitter=_BACKOFF_JITTER,
+                max_backoff_wait=MAX_RETRY_AFTER_SECONDS,
+            ),
+        )
+
+    async def post(self, path: str, question: Mapping[str, Any], token: str) -> httpx.Response:
+        """Send a question, up to `TRIES` times, and return the answer, its body read and decoded.
+
+        Raises:
+            httpx.RequestError: no whole answer came, the last time it was tried.
+            AnswerTooLargeError: too much came.
+
+        """
+        request = self._http.build_request(
+            "POST", path, json=question, headers={"authorization": f"Bearer {token}"}
+        )
+        try:
+            return await self._retrying.handle_async_request(request)
+        except _ComeBackLater as later:
+            return later.answer
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+
+def retry_after_seconds(answer: httpx.Response) -> float | None:
+    """Return how long an answer asks to be left alone, in seconds; None if it does not say."""
+    value = answer.headers.get("retry-after")
+    if value is None:
+        return None
+    try:
+        # In seconds or as a date. What a stranger's date can do to the parser, it shall.
+        seconds = Retry().parse_retry_after(value)
+    except (ValueError, OverflowError):
+        return None
+    return min(seconds, _DAY_SECONDS)
+
+
+class _ComeBackLater(Exception):  # noqa: N818 - an answer, not an error
+    """Ends the tries with an answer that asks for a longer pause than is waited for."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+class _WholeAnswers(httpx.AsyncBaseTransport):
+    """Tries once: a body that breaks off, or drips in for ever, is a failed try like any other."""
+
+    def __init__(self, http: httpx.AsyncClient, seconds: float) -> None:
+        self._http = http
+        self._seconds = seconds
+        # So that waiting for a connection does not count as waiting for an answer.
+        self._turn = asyncio.Semaphore(MAX_CONNECTIONS)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        async with self._turn:
+            try:
+                # httpx bounds each read; all of them together must end as well.
+                async with asyncio.timeout(self._seconds):
+                    answer = await self._try(request)
+            except TimeoutError as error:
+                raise httpx.ReadTimeout("The answer took too long") from error
+        pause = retry_after_seconds(answer)
+        if pause is not None and answer.status_code in _PASSING_STATUSES:
+            if pause > MAX_RETRY_AFTER_SECONDS:
+                raise _ComeBackLater(answer)
+            # Read once and for all: the library would stumble over some dates.
+            answer.headers["retry-after"] = str(math.ceil(pause))
+        else:
+            answer.headers.pop("retry-after", None)
+        return answer
+
+    async def _try(self, request: httpx.Request) -> httpx.Response:
+        # Through a client and not through a bare transport, for the environment's proxies.
+        response = await self._http.send(request, stream=True)
+        try:
+            content = await _read(response)
+        finally:
+            await response.aclose()
+        kept = ("content-type", "retry-after")
+        headers = {name: response.headers[name] for name in kept if name in response.headers}
+        logger.debug("HTTP %d, %d bytes", response.status_code, len(content))
+        return httpx.Response(response.status_code, headers=headers, content=content)
+
+
+async def _read(response: httpx.Response) -> bytes:
+    """Read a body, decoded, as far as it is allowed to go.
+
+    httpx would decode for us, but a few compressed kilobytes can hold gigabytes.
+    """
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    inflater = None if encoding in {"", "identity"} else zlib.decompressobj(_ANY_ZLIB_HEADER)
+    content = bytearray()
+    begun = False
+    async for chunk in response.stream:  # type: ignore[union-attr]
+        begun = True
+        try:
+            part = inflater.decompress(chunk, MAX_ANSWER_BYTES + 1) if inflater else chunk
+        except zlib.error as error:
+            raise httpx.DecodingError(f"Not {encoding}") from error
+        content += part
+        if len(content) > MAX_ANSWER_BYTES:
+            raise AnswerTooLargeError
+    if inflater is not None and begun and not inflater.eof:
+        raise httpx.RemoteProtocolError("The compressed body broke off")
+    return bytes(content)
+
+
+def _open_http(settings: Settings, carrier: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+    try:
+        return httpx.AsyncClient(
+            base_url=settings.api_base_url,
+            headers={
+                "accept": "application/json",
+                "accept-encoding": "gzip",
+                "user-agent": f"hailuo-tasks-mcp/{__version__}",
+            },
+            # The API needs no cookies, and what it sets says who asked.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            timeout=settings.request_timeout_seconds,
+            limits=httpx.Limits(
+                max_connections=MAX_CONNECTIONS,
+                max_keepalive_connections=MAX_IDLE_CONNECTIONS,
+                keepalive_expiry=_IDLE_SECONDS,
+            ),
+            transport=carrier,
+            # The token goes to one host only.
+            follow_redirects=False,
+            # What travels in the clear is meant for this machine, and passes no proxy.
+            trust_env=settings.api_base_url.startswith("https:"),
+        )
+    except (OSError, ValueError, httpx.InvalidURL) as error:
+        # Not its text: a proxy's URL may hold a password.
+        raise SettingsError(
+            "HTTP cannot be set up with the proxy or certificates that the environment "
+            f"names ({type(error).__name__})",
+            "Ask the user to correct or unset HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, "
+            "NO_PROXY and SSL_CERT_FILE for this server, and to restart it.",
+        ) from error

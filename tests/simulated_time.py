@@ -1,0 +1,41 @@
+"""An event loop on which time passes only when there is nothing else to do.
+
+A wait of fifty seconds takes no time then, and ends after fifty seconds exactly.
+"""
+
+import asyncio
+import selectors
+from collections.abc import Callable
+
+from helpers import PATIENCE_SECONDS
+
+Events = list[tuple[selectors.SelectorKey, int]]
+
+
+class SimulatedSelector(selectors.DefaultSelector):
+    """Waits for no time: what it is told to wait is passed on as having passed."""
+
+    def __init__(self, advance: Callable[[float], None]) -> None:
+        super().__init__()
+        self._advance = advance
+
+    def select(self, timeout: float | None = None) -> Events:
+        ready: Events = super().select(PATIENCE_SECONDS if timeout is None else 0)
+        if ready:
+            return ready
+        if timeout is None:
+            raise TimeoutError("Nothing happens any more, and nothing ever will")
+        self._advance(timeout)
+        return ready
+
+
+class SimulatedTimeLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        super().__init__(SimulatedSelector(self._pass))
+
+    def time(self) -> float:
+        return self._seconds
+
+    def _pass(self, seconds: float) -> None:
+        self._seconds += max(0.0, seconds)
