@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,11 @@ class PagingApi(httpx.AsyncBaseTransport):
         return httpx.Response(200, json={"items": page, "count": count})
 
 
+def clock() -> float:
+    """Return the event loop's time, which begins at 0 where it is simulated."""
+    return asyncio.get_running_loop().time()
+
+
 def settings(**changes: Any) -> Settings:
     return Settings(**({"api_token": TOKEN, "api_base_url": "https://api.test"} | changes))
 
@@ -150,21 +156,57 @@ def error_of(result: CallToolResult) -> str:
     return text_of(result)
 
 
+Connection = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def raw_server(on_connection: Connection) -> AsyncIterator[str]:
+    """Handle the connections on a loopback port, byte by byte; yield its address.
+
+    A connection is closed when its handler returns, or when the other side has gone.
+    """
+
+    handlers: set[asyncio.Task[Any] | None] = set()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handlers.add(asyncio.current_task())
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            await on_connection(reader, writer)
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with server, asyncio.timeout(PATIENCE_SECONDS):
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await asyncio.gather(*filter(None, handlers))
+
+
+async def read_request(reader: asyncio.StreamReader) -> bytes:
+    """Return the next HTTP request of a connection, its body included."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+    return head + (await reader.readexactly(int(length[1])) if length else b"")
+
+
+def http_answer(body: Any) -> bytes:
+    """Return an HTTP answer with a JSON body."""
+    content = json.dumps(body).encode()
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content)
+
+
 @asynccontextmanager
 async def listening(answer: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
     """Answer every connection on a loopback port alike; yield its address and what was heard."""
     heard: list[bytes] = []
 
     async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        heard.append(await read_request(reader))
         writer.write(answer)
         await writer.drain()
-        writer.close()
-        await writer.wait_closed()
 
-    server = await asyncio.start_server(on_connection, "127.0.0.1", 0)
-    async with server, asyncio.timeout(PATIENCE_SECONDS):
-        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}", heard
+    async with raw_server(on_connection) as address:
+        yield address, heard
 
 
 async def retrieve(transport: httpx.AsyncBaseTransport, task_id: str = "t") -> TaskRecord | None:

@@ -27,6 +27,7 @@ from helpers import (
     Answer,
     Json,
     call,
+    clock,
     data_of,
     error_of,
     example,
@@ -38,10 +39,6 @@ ERRORS = example("errors")
 # The sandbox's running task is 20 s old when it begins, and takes 69.1 s.
 SANDBOX_ENDS_AFTER_SECONDS = 49.1
 FOREVER = math.inf
-
-
-def clock() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def unix_time() -> float:
