@@ -21,6 +21,10 @@ def test_the_demo_shows_a_whole_conversation(capfd: pytest.CaptureFixture[str]) 
         "tmp5uligw3a.output.mp4",
         "state: processing",
         "state: not_found",
+        '"wait_seconds": 50}',
+        "  … 0 of 50 s: processing, 6",
+        "  … 2 of 50 s: processing, 6",
+        "sandbox.invalid/57a27ed0-5eed-4000-8000-000000000002.mp4",
         "error: The API rejected the token",
     ):
         assert words in shown

@@ -253,5 +253,64 @@ async def test_the_log_goes_to_stderr_and_never_holds_the_token() -> None:
     assert TOKEN not in str(answer)
 
 
+PARSE_ERROR, INVALID_REQUEST = -32700, -32600
+
+
+LINES_THAT_ARE_NO_MESSAGES: list[tuple[bytes, tuple[Any, int] | None]] = [
+    (b"junk", (None, PARSE_ERROR)),
+    (b"\xff\xfe\x00", (None, PARSE_ERROR)),
+    (b'{"jsonrpc": "2.0", "id": 5, "meth', (None, PARSE_ERROR)),
+    (b"[" * 100_000, (None, PARSE_ERROR)),
+    (b"x" * 5_000_000, (None, PARSE_ERROR)),
+    (b"7", (None, INVALID_REQUEST)),
+    (b"null", (None, INVALID_REQUEST)),
+    (b"{}", (None, INVALID_REQUEST)),
+    (b'[{"jsonrpc": "2.0", "id": 5, "method": "ping"}]', (None, INVALID_REQUEST)),
+    (b'{"jsonrpc": "2.0", "id": 5, "method": 7}', (5, INVALID_REQUEST)),
+    (b'{"jsonrpc": "2.0", "id": "x", "method": "ping", "params": [1]}', ("x", INVALID_REQUEST)),
+    (b'{"jsonrpc": "1.0", "id": 5, "method": "ping"}', (5, INVALID_REQUEST)),
+    (b'{"jsonrpc": "1.0", "id": {}, "method": "ping"}', (None, INVALID_REQUEST)),
+    (b'{"id": true, "method": "ping"}', (None, INVALID_REQUEST)),
+    (b"", None),
+    (b" \t ", None),
+    (b'{"jsonrpc": "2.0", "id": 5, "result": 7}', None),
+    (b'{"jsonrpc": "2.0", "id": 5, "error": 7}', None),
+    (b'{"jsonrpc": "2.0", "method": "x", "params": [1]}', None),
+]
+
+
+async def test_a_line_that_is_no_message_is_answered_where_it_can_be() -> None:
+    async with server_process("--sandbox") as server:
+        await shake_hands(server)
+        lines = [line + b"\n" for line, _ in LINES_THAT_ARE_NO_MESSAGES]
+        answers, err = await server.finish(b"".join(lines))
+
+    got = [(answer["id"], answer["error"]["code"]) for answer in answers]
+    assert got == [answer for _, answer in LINES_THAT_ARE_NO_MESSAGES if answer]
+    assert (err, server.process.returncode) == ("", 0)
+
+
+async def test_bad_input_by_the_thousand_is_outlived() -> None:
+    bad = [
+        b"junk\n",
+        b"\xff\xfe\n",
+        b'{"jsonrpc": "2.0", "id": 5, "method": 7}\n',
+        message(6, "no/such/method", {}),
+        message(7, "tools/call", {"name": 7}),
+        message(None, "no/such/notification", {}),
+        message(8, "tools/call", {"name": "retrieve_task", "arguments": {"task_id": "x" * 10_000}}),
+        b"x" * 10_000 + b"\n",
+    ]
+
+    async with server_process("--sandbox") as server:
+        await shake_hands(server)
+        answers, err = await server.finish(b"".join(bad * 500) + message(9, "tools/call", LOOK_UP))
+
+    ids = [answer["id"] for answer in answers]
+    assert [ids.count(number) for number in (None, 5, 6, 7, 8, 9)] == [1500, *[500] * 4, 1]
+    assert answers[-1]["result"]["structuredContent"]["state"] == "succeeded"
+    assert (err, server.process.returncode) == ("", 0)
+
+
 def test_the_grace_ends_before_hosts_lose_patience() -> None:
     assert GRACE_SECONDS < PROCESS_TERMINATION_TIMEOUT

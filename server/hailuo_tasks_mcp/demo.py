@@ -17,6 +17,7 @@ from hailuo_tasks_mcp.errors import BASE_URL_VARIABLE, TOKEN_VARIABLE
 from hailuo_tasks_mcp.sandbox import (
     DOCUMENTED_TASK_ID,
     DOCUMENTED_TIMED_TASK_ID,
+    RUN_SECONDS,
     RUNNING_TASK_ID,
     SANDBOX_TOKEN,
     create_sandbox,
@@ -27,6 +28,8 @@ from hailuo_tasks_mcp.summary import RETRIEVE_TASK, RETRIEVE_TASKS_BATCH
 WRONG_TOKEN = "not-a-token"  # noqa: S105 - no token at all
 _LINE_LENGTH = 88
 _SCREEN_WIDTH = 100
+# Long enough to see some looks, short enough to sit through.
+_LEFT_TO_RUN_SECONDS = 8.0
 UNKNOWN_TASK_ID = "00000000-0000-4000-8000-000000000000"
 
 
@@ -39,28 +42,33 @@ async def _converse() -> bool:
     async with _sandbox() as base_url:
         print(f"hailuo-tasks-mcp {__version__}, started over stdio, asking a SANDBOX at {base_url}")
         async with Client(_server(base_url, SANDBOX_TOKEN)) as client:
-            print(f"Connected, MCP {client.protocol_version}. Its tools:\n")
+            print(f"Connected, MCP {client.protocol_version}. Its tools:")
             for tool in (await client.list_tools()).tools:
-                purpose = (tool.description or "").partition(". ")[0]
-                _print_wrapped(f"  {tool.name:22}{purpose}", " " * 24)
-            print("\nOne documented task; then the other one, a running one and an unknown id:")
+                print(f"  {tool.name:22}{tool.title}")
+            print("\nOne documented task:")
             one = await _call(client, RETRIEVE_TASK, {"task_id": DOCUMENTED_TASK_ID})
+            print("\nThe other documented task, a running one and an unknown id:")
             several = await _call(
                 client,
                 RETRIEVE_TASKS_BATCH,
                 {"task_ids": [DOCUMENTED_TIMED_TASK_ID, RUNNING_TASK_ID, UNKNOWN_TASK_ID]},
             )
+            print("\nThe running one, followed to its end in one call:")
+            ended = await _call(
+                client, RETRIEVE_TASK, {"task_id": RUNNING_TASK_ID, "wait_seconds": 50}
+            )
         print("\nThe same server with a token that the API does not take:")
         async with Client(_server(base_url, WRONG_TOKEN)) as client:
             refused = await _call(client, RETRIEVE_TASK, {"task_id": DOCUMENTED_TASK_ID})
-    return one and several and not refused
+    return one and several and ended and not refused
 
 
 @asynccontextmanager
 async def _sandbox() -> AsyncIterator[str]:
     """Serve a sandbox on a free loopback port; yield its base URL."""
     with bind_sandbox(0) as listener:
-        server = sandbox_server(create_sandbox())
+        app = create_sandbox(running_since_seconds=RUN_SECONDS - _LEFT_TO_RUN_SECONDS)
+        server = sandbox_server(app)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             yield url_of(listener)
@@ -81,15 +89,18 @@ def _server(base_url: str, token: str) -> StdioServerParameters:
 
 async def _call(client: Client, tool: str, arguments: dict[str, Any]) -> bool:
     """Make a call, print what a model would read, and tell whether it went well."""
-    print()
     _print_wrapped(f"> {tool} {json.dumps(arguments)}", "    ")
-    result = await client.call_tool(tool, arguments)
+    result = await client.call_tool(tool, arguments, progress_callback=_print_progress)
     if result.is_error:
         for content in result.content:
             _print_wrapped(f"  error: {getattr(content, 'text', '')}", "    ")
         return False
     _print_fields(result.structured_content, "  ")
     return True
+
+
+async def _print_progress(progress: float, total: float | None, message: str | None) -> None:
+    print(f"  … {progress:.0f} of {total or 0:.0f} s: {message}", flush=True)
 
 
 def _print_fields(answer: dict[str, Any], indent: str) -> None:

@@ -36,7 +36,7 @@ DOCUMENTED_TIMED_TASK_ID = "09d4a93e-d5c8-4778-bdf2-711773d71c59"
 FAILED_TASK_ID = "fa11ed00-5eed-4000-8000-000000000001"
 RUNNING_TASK_ID = "57a27ed0-5eed-4000-8000-000000000002"
 
-_RUNNING_SINCE_SECONDS = 20.0
+DEFAULT_RUNNING_SINCE_SECONDS = 20.0
 _FAILED_SINCE_SECONDS = 600.0
 
 Json = dict[str, Any]
@@ -125,10 +125,10 @@ class _Task:
 class _Tasks:
     """The tasks of one sandbox."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], running_since_seconds: float) -> None:
         self._now = now
         self._tasks: dict[str, _Task] = {}
-        for task in _first_tasks(now()):
+        for task in _first_tasks(now(), running_since_seconds):
             self._tasks[task.id] = task
 
     def retrieve(self, task_id: object) -> Json:
@@ -165,14 +165,19 @@ class _Tasks:
         return task
 
 
-def create_sandbox(*, now: Callable[[], float] = time.time) -> Starlette:
+def create_sandbox(
+    *,
+    now: Callable[[], float] = time.time,
+    running_since_seconds: float = DEFAULT_RUNNING_SINCE_SECONDS,
+) -> Starlette:
     """Make the sandbox as an ASGI application.
 
     Args:
         now: the time, in Unix seconds, by which its tasks go on.
+        running_since_seconds: how old the running task is that it starts with, of `RUN_SECONDS`.
 
     """
-    tasks = _Tasks(now)
+    tasks = _Tasks(now, running_since_seconds)
 
     def endpoint(answer: Callable[[_Tasks, Json], JSONResponse]) -> Endpoint:
         async def on_request(request: Request) -> JSONResponse:
@@ -228,7 +233,7 @@ def _on_videos(tasks: _Tasks, body: Json) -> JSONResponse:
     return JSONResponse(response)
 
 
-def _first_tasks(now: float) -> list[_Task]:
+def _first_tasks(now: float, running_since_seconds: float) -> list[_Task]:
     documented: Json = {"action": "generate", "prompt": "Internal heat"}
     return [
         _Task(
@@ -266,7 +271,7 @@ def _first_tasks(now: float) -> list[_Task]:
             id=RUNNING_TASK_ID,
             platform_id="5eed00000000000000000002",
             trace_id="57a27ed0-0000-4000-8000-000000000002",
-            created_at=round(now - _RUNNING_SINCE_SECONDS, 3),
+            created_at=round(now - running_since_seconds, 3),
             request={"action": "generate", "prompt": "Waves at dusk", "model": _MODELS[0]},
             video_id="5eed0000000000000000000002",
             video_url=_video_url(RUNNING_TASK_ID),

@@ -3,6 +3,9 @@
 The SDK's transport gives up what is under way the moment stdin ends. A client that writes its
 requests and closes, as a shell pipe does, would be told "Connection closed" for each of them; so
 the end of stdin is passed on when everything asked has been answered, or `GRACE_SECONDS` later.
+
+Nor does it answer a line that is no message, and whoever sent it would wait for ever; so that is
+done here, as JSON-RPC has it.
 """
 
 import sys
@@ -12,7 +15,17 @@ import anyio
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
+from mcp_types import (
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    ErrorData,
+    JSONRPCError,
+    JSONRPCNotification,
+    JSONRPCRequest,
+    JSONRPCResponse,
+    RequestId,
+)
+from pydantic import ValidationError
 
 # Below the 2 seconds after which the SDK's own client kills a server whose stdin it has closed.
 GRACE_SECONDS = 1.0
@@ -28,7 +41,7 @@ async def _serve(server: Server[Any]) -> None:
     try:
         async with stdio_server() as (requests, answers):
             await server.run(
-                _Requests(requests, unanswered),
+                _Requests(requests, unanswered, answers),
                 _Answers(answers, unanswered),
                 server.create_initialization_options(),
             )
@@ -83,6 +96,10 @@ class _Stream:
 
 
 class _Requests(_Stream):
+    def __init__(self, inner: Any, unanswered: _Unanswered, answers: Any) -> None:
+        super().__init__(inner, unanswered)
+        self._answers = answers
+
     async def receive(self) -> SessionMessage | Exception:
         try:
             item: SessionMessage | Exception = await self._inner.receive()
@@ -90,6 +107,8 @@ class _Requests(_Stream):
             await self._unanswered.settle()
             raise
         match item:
+            case ValidationError() if (refusal := _refusal(item)) is not None:
+                await self._answers.send(SessionMessage(refusal))
             case SessionMessage(message=JSONRPCRequest(id=request_id)):
                 self._unanswered.add(request_id)
             case SessionMessage(
@@ -116,3 +135,30 @@ class _Answers(_Stream):
         await self._inner.send(item)
         if isinstance(item.message, JSONRPCResponse | JSONRPCError):
             self._unanswered.discard(item.message.id)
+
+
+def _refusal(problem: ValidationError) -> JSONRPCError | None:
+    """Return the answer to a line that is no message; None if it must not have one."""
+    details = problem.errors(include_url=False, include_context=False)
+    line = details[0]["input"]
+    if details[0]["type"] == "json_invalid":
+        if not line.strip():
+            return None
+        error = ErrorData(code=PARSE_ERROR, message="Parse error: the line is not JSON.")
+        return JSONRPCError(jsonrpc="2.0", id=None, error=error)
+    # The line was held against every kind of message, and of one at least it lacks a field.
+    for detail in details:
+        if detail["type"] == "missing" and isinstance(detail["input"], dict):
+            line = detail["input"]
+    request_id: Any = None
+    if isinstance(line, dict):
+        if line.keys() & {"result", "error"} or ("method" in line and "id" not in line):
+            # An answer to an answer could go on for ever; a notification wants none.
+            return None
+        request_id = line.get("id")
+    error = ErrorData(
+        code=INVALID_REQUEST, message="Invalid request: the line is not one JSON-RPC 2.0 message."
+    )
+    # Not bool, which Python counts among the whole numbers.
+    known_id = request_id if type(request_id) in {int, str} else None
+    return JSONRPCError(jsonrpc="2.0", id=known_id, error=error)
