@@ -38,5 +38,6 @@ def test_a_demo_that_does_not_go_as_it_should_says_so(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, name, value)
+    monkeypatch.setattr(demo, "LEFT_TO_RUN_SECONDS", 0.0)
 
     assert main(["demo"]) == 1

@@ -161,7 +161,8 @@ class HailuoTasksClient:
                     answer.records.update(found)
                     missing = [task_id for task_id in missing if task_id not in found]
             except HailuoTasksError as error:
-                answer.errors.update(dict.fromkeys(missing, error))
+                # Its traceback would hold on to the answer, and the answer to it.
+                answer.errors.update(dict.fromkeys(missing, error.with_traceback(None)))
 
     async def _retrieve_page(self, task_ids: Sequence[str], deadline: _Deadline) -> TaskPage:
         body = await self._post(

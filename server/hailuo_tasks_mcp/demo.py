@@ -29,7 +29,7 @@ WRONG_TOKEN = "not-a-token"  # noqa: S105 - no token at all
 _LINE_LENGTH = 88
 _SCREEN_WIDTH = 100
 # Long enough to see some looks, short enough to sit through.
-_LEFT_TO_RUN_SECONDS = 8.0
+LEFT_TO_RUN_SECONDS = 8.0
 UNKNOWN_TASK_ID = "00000000-0000-4000-8000-000000000000"
 
 
@@ -67,7 +67,7 @@ async def _converse() -> bool:
 async def _sandbox() -> AsyncIterator[str]:
     """Serve a sandbox on a free loopback port; yield its base URL."""
     with bind_sandbox(0) as listener:
-        app = create_sandbox(running_since_seconds=RUN_SECONDS - _LEFT_TO_RUN_SECONDS)
+        app = create_sandbox(running_since_seconds=RUN_SECONDS - LEFT_TO_RUN_SECONDS)
         server = sandbox_server(app)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:

@@ -289,7 +289,8 @@ async def call_tool(
     try:
         answer = await spec.handler(call, checked)
     except HailuoTasksError as error:
-        return _failure(str(error))
+        # Without its traceback, which may hold megabytes of a bad answer, it is gone at once.
+        return _failure(str(error.with_traceback(None)))
     except Exception as error:
         # The protocol's own answer would hand the exception's text to the model.
         logger.exception("%s failed", spec.name)

@@ -101,7 +101,8 @@ async def _look(
     try:
         records, errors = await ask(task_ids, within_seconds=within_seconds)
     except HailuoTasksError as error:
-        records, errors = {}, dict.fromkeys(task_ids, error)
+        # Its traceback would hold on to what is kept here, and that to it.
+        records, errors = {}, dict.fromkeys(task_ids, error.with_traceback(None))
     return BatchRecords(known.records | records, errors)
 
 

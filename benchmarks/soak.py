@@ -1,0 +1,338 @@
+"""A soak: thousands of calls over stdio to an API that fails now and then.
+
+    python benchmarks/soak.py [--calls 10000] [--faults 0.05] [--seconds 300]
+
+Starts the server as a host does, and a raw stand-in of the API on 127.0.0.1 that breaks one answer
+in twenty, in every way that a network knows. Prints what it saw, and ends with 0 if no call was
+lost, no answer was wrong, no connection leaked and the server's memory did not grow.
+
+Wants `ps`, so Linux or macOS.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+Json = dict[str, Any]
+Fault = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+AT_ONCE = 20
+WARM_UP_CALLS = 500
+MAX_GROWTH_MB = 10.0
+MAX_CONNECTIONS = 100
+TOKEN = "soak-token-0123456789"  # noqa: S105 - valid nowhere
+REQUEST_TIMEOUT_SECONDS = 0.5
+# Every call waits its turn here, so this is far beyond what any should take.
+CALL_SECONDS = 60
+
+
+class Api:
+    """The stand-in: a task is done, runs or is unknown by the first letter of its id."""
+
+    def __init__(self, share_of_faults: float, chance: random.Random) -> None:
+        self.share_of_faults = share_of_faults
+        self.chance = chance
+        self.requests = 0
+        self.faults: Counter[str] = Counter()
+        self.open = 0
+        self.most_open = 0
+        self.connections: set[asyncio.Task[Any] | None] = set()
+
+    async def on_connection(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Answer what comes over a connection until one side ends it."""
+        self.connections.add(asyncio.current_task())
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                while await self.answer(reader, writer):
+                    pass
+        finally:
+            self.open -= 1
+            self.connections.discard(asyncio.current_task())
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Answer a request; tell whether the connection can go on."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+        question = json.loads(await reader.readexactly(int(length[1]) if length else 0))
+        self.requests += 1
+        if self.chance.random() < self.share_of_faults:
+            name = self.chance.choice(list(FAULTS))
+            self.faults[name] += 1
+            await FAULTS[name](reader, writer)
+            return False
+        if "id" in question:
+            body = record(question["id"])
+        else:
+            found = [record(task_id) for task_id in question["ids"]]
+            body = {"items": [item for item in found if item], "count": len(found)}
+        writer.write(http("200 OK", json.dumps(body)))
+        await writer.drain()
+        return True
+
+
+def record(task_id: str) -> Json:
+    """Return the record of a task."""
+    if task_id.startswith("unknown"):
+        return {}
+    head: Json = {"id": task_id, "created_at": time.time() - 20, "started_at": time.time() - 18}
+    if task_id.startswith("running"):
+        return head
+    url = f"https://cdn.invalid/{task_id}.mp4"
+    data = [{"id": "v", "state": "succeeded", "video_url": url, "prompt": "p" * 500}]
+    return head | {"response": {"success": True, "data": data}}
+
+
+def http(status: str, body: str, *headers: str) -> bytes:
+    """Return an HTTP answer."""
+    content = body.encode()
+    lines = (f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(content)}", "", "")
+    return "\r\n".join(lines).encode() + content
+
+
+def answering(answer: bytes) -> Fault:
+    """Return the fault of answering so, and ending the connection."""
+
+    async def fault(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        await writer.drain()
+
+    return fault
+
+
+async def reset(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """End the connection without an answer or a farewell."""
+    writer.transport.abort()
+
+
+async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    """Say nothing until the other side gives up."""
+    await reader.read()
+
+
+FAULTS: dict[str, Fault] = {
+    "reset": reset,
+    "torn": answering(http("200 OK", json.dumps(record("done")))[:-9]),
+    "hang": hang,
+    "closed": answering(b""),
+    "nonsense": answering(b"SSH-2.0-OpenSSH\r\n"),
+    "429": answering(http("429 Too Many Requests", "{}", "Retry-After: 0")),
+    "500": answering(http("500 Internal Server Error", '{"error": {"code": "api_error"}}')),
+    "502": answering(http("502 Bad Gateway", "<html>" * 1000)),
+    "null": answering(http("200 OK", "null")),
+    "html": answering(http("200 OK", "<html>" * 1000)),
+    "deep": answering(http("200 OK", "[" * 100_000)),
+    "9 MB": answering(http("200 OK", " " * 9_000_000)),
+}
+
+
+class Host:
+    """Calls the server as a host does: one line of JSON a message, answers in any order."""
+
+    def __init__(self, process: Process) -> None:
+        assert process.stdin  # noqa: S101 - for the type checker
+        assert process.stdout  # noqa: S101
+        self.process = process
+        self.stdin = process.stdin
+        self.stdout = process.stdout
+        self.waiting: dict[int, asyncio.Future[Json]] = {}
+        self.last_id = 0
+        self.unasked = 0
+
+    async def listen(self) -> None:
+        """Hand each answer to whoever waits for it."""
+        while line := await self.stdout.readline():
+            message = json.loads(line)
+            waiting = self.waiting.pop(message.get("id"), None)
+            if waiting is None:
+                self.unasked += 1
+            else:
+                waiting.set_result(message)
+
+    async def ask(self, method: str, params: Json) -> Json:
+        """Send a request and return the answer to it."""
+        self.last_id += 1
+        answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
+        self.waiting[self.last_id] = answer
+        message = {"jsonrpc": "2.0", "id": self.last_id, "method": method, "params": params}
+        self.stdin.write(json.dumps(message).encode() + b"\n")
+        await self.stdin.drain()
+        async with asyncio.timeout(CALL_SECONDS):
+            return await answer
+
+    def memory_mb(self) -> float:
+        """Return the server's resident size."""
+        command = ("ps", "-o", "rss=", "-p", str(self.process.pid))
+        return int(subprocess.check_output(command)) / 1024  # noqa: S603 - ours
+
+    def open_files(self) -> int | None:
+        """Return how many files and sockets the server holds open; None where that is not told."""
+        folder = Path("/proc") / str(self.process.pid) / "fd"
+        return len(list(folder.iterdir())) if folder.exists() else None
+
+
+@asynccontextmanager
+async def serving(api: Api) -> AsyncIterator[str]:
+    """Serve the stand-in; yield its base URL."""
+    server = await asyncio.start_server(api.on_connection, "127.0.0.1", 0, limit=2**20)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        # In later Pythons a server waits for its connections, so it must not do so before this.
+        await asyncio.gather(*filter(None, api.connections))
+
+
+@asynccontextmanager
+async def hosting(base_url: str) -> AsyncIterator[Host]:
+    """Start the server; close its stdin at the end, and wait for it to go."""
+    environ = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("HAILUO_")},
+        "ACEDATACLOUD_API_TOKEN": TOKEN,
+        "ACEDATACLOUD_API_BASE_URL": base_url,
+        "HAILUO_REQUEST_TIMEOUT_SECONDS": str(REQUEST_TIMEOUT_SECONDS),
+    }
+    command = (sys.executable, "-m", "hailuo_tasks_mcp")
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=PIPE, stdout=PIPE, env=environ, limit=2**24
+    )
+    host = Host(process)
+    listening = asyncio.create_task(host.listen())
+    try:
+        yield host
+        host.stdin.close()
+        async with asyncio.timeout(CALL_SECONDS):
+            await process.wait()
+            await listening
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def pick_call(number: int, chance: random.Random) -> tuple[Json, dict[str, str]]:
+    """Return the params of a call, and the states that a true answer tells, by task id."""
+    kind = chance.choices(("one", "batch", "wait", "refused"), (70, 20, 5, 5))[0]
+    if kind == "refused":
+        return {"name": "retrieve_task", "arguments": {"task_id": "not an id"}}, {}
+    if kind == "batch":
+        states = {f"done-{number}": "succeeded", f"running-{number}": "processing"}
+        states |= {f"done-{number}-{n}": "succeeded" for n in range(8)}
+        states[f"unknown-{number}"] = "not_found"
+        return {"name": "retrieve_tasks_batch", "arguments": {"task_ids": list(states)}}, states
+    arguments: Json = {"task_id": f"done-{number}"}
+    if kind == "wait":
+        arguments = {"task_id": f"running-{number}", "wait_seconds": 1}
+    state = "processing" if kind == "wait" else "succeeded"
+    return {"name": "retrieve_task", "arguments": arguments}, {arguments["task_id"]: state}
+
+
+def judge(result: Json, states: dict[str, str]) -> str:
+    """Say what an answer is worth."""
+    if result.get("isError"):
+        text = result["content"][0]["text"]
+        if not states:
+            return "refused, as it should be" if "may only hold" in text else "WRONG"
+        return "error told" if "ask again" in text else "WRONG"
+    answer = result["structuredContent"]
+    tasks = answer.get("tasks", [answer])
+    if [task["task_id"] for task in tasks] != list(states):
+        return "WRONG"
+    told = {task["task_id"]: task["state"] for task in tasks}
+    if told == states:
+        return "true"
+    unlearned = {task_id for task_id in states if told[task_id] == "unknown"}
+    rest = {task_id: state for task_id, state in told.items() if task_id not in unlearned}
+    return "true in part" if rest.items() <= states.items() else "WRONG"
+
+
+async def soak(calls: int, share_of_faults: float, seed: int) -> bool:
+    """Make the calls, print what came, and tell whether all of it is as it should be."""
+    chance = random.Random(seed)  # noqa: S311 - a seed, so that a run can be had again
+    api = Api(share_of_faults, chance)
+    verdicts: Counter[str] = Counter()
+    started = time.monotonic()
+    async with serving(api) as base_url, hosting(base_url) as host:
+        client = {"name": "soak", "version": "1"}
+        hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client}
+        await host.ask("initialize", hello)
+        host.stdin.write(b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
+        numbers = iter(range(calls))
+
+        async def work(until: int) -> None:
+            while sum(verdicts.values()) < until:
+                number = next(numbers, None)
+                if number is None:
+                    return
+                params, states = pick_call(number, chance)
+                message = await host.ask("tools/call", params)
+                verdicts[judge(message["result"], states)] += 1
+
+        async def work_together(until: int) -> None:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(AT_ONCE):
+                    group.create_task(work(until))
+
+        await work_together(WARM_UP_CALLS)
+        early_mb, early_files = host.memory_mb(), host.open_files()
+        await work_together(calls)
+        late_mb, late_files = host.memory_mb(), host.open_files()
+        left_waiting, idle = len(host.waiting), api.open
+    seconds = time.monotonic() - started
+    answered = sum(verdicts.values())
+    print(f"calls      {answered} of {calls} answered, {left_waiting} left, {host.unasked} unasked")
+    print(f"answers    {dict(verdicts.most_common())}")
+    print(f"requests   {api.requests}, {api.faults.total()} of them broken: {dict(api.faults)}")
+    print(f"memory     {early_mb:.1f} MB after {WARM_UP_CALLS} calls, {late_mb:.1f} MB at the end")
+    print(f"connected  at most {api.most_open} at once, {idle} at the end, {api.open} after it")
+    print(f"files      {early_files} after {WARM_UP_CALLS} calls, {late_files} at the end")
+    print(f"time       {seconds:.0f} s, exit code {host.process.returncode}")
+    good = (
+        answered == calls
+        and not left_waiting
+        and not host.unasked
+        and not verdicts["WRONG"]
+        and late_mb - early_mb <= MAX_GROWTH_MB
+        and api.most_open <= MAX_CONNECTIONS
+        and idle <= AT_ONCE
+        and not api.open
+        and host.process.returncode == 0
+    )
+    print("GOOD" if good else "NOT GOOD")
+    return good
+
+
+def main() -> int:
+    """Run the soak; return 0 if all was as it should be, else 1."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--calls", type=int, default=10_000)
+    parser.add_argument("--faults", type=float, default=0.05, help="share of broken answers")
+    parser.add_argument("--seconds", type=float, default=300, help="give up after so long")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+
+    async def bounded() -> bool:
+        async with asyncio.timeout(options.seconds):
+            return await soak(options.calls, options.faults, options.seed)
+
+    return 0 if asyncio.run(bounded()) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
