@@ -168,20 +168,20 @@ async def _read(response: httpx.Response) -> bytes:
     """
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     inflater = None if encoding in {"", "identity"} else zlib.decompressobj(_ANY_ZLIB_HEADER)
-    content = bytearray()
-    begun = False
+    parts: list[bytes] = []
+    size = 0
     async for chunk in response.stream:  # type: ignore[union-attr]
-        begun = True
         try:
             part = inflater.decompress(chunk, MAX_ANSWER_BYTES + 1) if inflater else chunk
         except zlib.error as error:
             raise httpx.DecodingError(f"Not {encoding}") from error
-        content += part
-        if len(content) > MAX_ANSWER_BYTES:
+        parts.append(part)
+        size += len(part)
+        if size > MAX_ANSWER_BYTES:
             raise AnswerTooLargeError
-    if inflater is not None and begun and not inflater.eof:
+    if inflater is not None and parts and not inflater.eof:
         raise httpx.RemoteProtocolError("The compressed body broke off")
-    return bytes(content)
+    return b"".join(parts)
 
 
 def _open_http(settings: Settings, carrier: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
