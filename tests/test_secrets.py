@@ -1,0 +1,139 @@
+"""The token is nowhere but in the header that carries it, whatever comes back."""
+
+import gc
+import json
+from typing import Any
+
+import httpx
+import pytest
+from mcp import Client
+
+from hailuo_tasks_mcp.client import HailuoTasksClient
+from hailuo_tasks_mcp.errors import HailuoTasksError
+from hailuo_tasks_mcp.server import create_server
+from helpers import TOKEN, Answer, ScriptedApi, raw_server, read_request, settings, succeeded
+from stdio_process import INITIALIZED, initialize, message, server_process
+
+HEADERS = {"retry-after": TOKEN, "content-type": f"text/{TOKEN}", "x-echo": TOKEN}
+
+
+def echoing_record() -> dict[str, Any]:
+    """Return a record with the token wherever there is room for a text."""
+    record = succeeded("t")
+    record["trace_id"] = record["status"] = record["error"] = TOKEN
+    record["request"] |= {"prompt": f"Bearer {TOKEN}", "model": TOKEN}
+    url = f"https://cdn.test/a.mp4?token={TOKEN}"
+    echo = {"model": TOKEN, "prompt": TOKEN, "video_url": url, "first_image_url": url}
+    record["response"]["data"][0] |= echo
+    return record
+
+
+FAULT = {"error": {"code": TOKEN, "message": f"Bearer {TOKEN}"}, "trace_id": TOKEN}
+ECHOES: list[Answer] = [
+    httpx.Response(200, json=echoing_record(), headers=HEADERS),
+    httpx.Response(200, json={"items": [echoing_record(), TOKEN], "count": TOKEN}),
+    httpx.Response(200, json={"id": "t", "response": {"success": False, **FAULT}}),
+    httpx.Response(200, json={"id": TOKEN, "items": [{"id": TOKEN}]}),
+    httpx.Response(200, json={TOKEN: TOKEN}),
+    httpx.Response(200, json=TOKEN),
+    httpx.Response(200, text=TOKEN, headers=HEADERS),
+    httpx.Response(302, headers={"location": f"https://elsewhere.test/?token={TOKEN}"}),
+    *(httpx.Response(status, json=FAULT, headers=HEADERS) for status in (400, 401, 403, 404)),
+    *(httpx.Response(status, json=FAULT, headers=HEADERS) for status in (429, 500, 503)),
+    httpx.Response(500, json={"error": TOKEN}),
+    httpx.Response(502, text=f"<html>{TOKEN}"),
+    httpx.ConnectError(f"cannot connect with {TOKEN}"),
+    httpx.RemoteProtocolError(f"illegal header line: {TOKEN}"),
+    httpx.ProxyError(TOKEN),
+    httpx.DecodingError(TOKEN),
+    KeyError(TOKEN),
+]
+
+
+@pytest.mark.parametrize("echo", ECHOES)
+async def test_no_answer_and_no_progress_repeats_the_token(echo: Answer) -> None:
+    told: list[Any] = []
+
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        told.append((progress, total, message))
+
+    async with Client(create_server(settings(), transport=ScriptedApi(echo))) as client:
+        for ids in ({"task_id": "t"}, {"task_ids": ["t", "u"]}):
+            tool = "retrieve_task" if "task_id" in ids else "retrieve_tasks_batch"
+            for wait_seconds in (0, 5):
+                result = await client.call_tool(
+                    tool, {**ids, "wait_seconds": wait_seconds}, progress_callback=on_progress
+                )
+                told.append(result.model_dump_json())
+
+    assert len(told) >= 4
+    assert TOKEN not in repr(told)
+
+
+@pytest.mark.parametrize("echo", ECHOES[:-1])
+async def test_no_error_and_no_repr_holds_the_token(echo: Answer) -> None:
+    async with HailuoTasksClient(settings(), transport=ScriptedApi(echo)) as client:
+        try:
+            came: object = await client.retrieve("t")
+        except HailuoTasksError as error:
+            came = error
+
+        assert TOKEN not in repr(came) + str(came)
+        assert TOKEN not in repr(client) + repr(settings())
+        # None of this package's objects, wherever they are kept.
+        for thing in gc.get_objects():
+            if type(thing).__module__.startswith("hailuo_tasks_mcp"):
+                assert TOKEN not in repr(thing)
+
+
+@pytest.mark.real_time
+async def test_the_log_never_holds_the_token_whatever_comes_back() -> None:
+    fault = json.dumps(FAULT)
+    texts = [json.dumps(echoing_record()), fault, TOKEN, json.dumps(TOKEN), f"<html>{TOKEN}"]
+    answers = [
+        f"HTTP/1.1 {status} {TOKEN}\r\nX-Echo: {TOKEN}\r\nRetry-After: {TOKEN}\r\n"
+        f"Set-Cookie: a={TOKEN}\r\nContent-Length: {len(text) + cut}\r\n\r\n{text}".encode()
+        for status in (200, 302, 401, 429, 503)
+        for text in texts
+        for cut in (0, 9)
+    ]
+    answers.append(f"{TOKEN}\r\n".encode())
+    answers.append(f"HTTP/1.1 200 OK\r\n{TOKEN}\r\n\r\n".encode())
+    asked = 0
+
+    async def on_connection(reader: Any, writer: Any) -> None:
+        nonlocal asked
+        asked += 1
+        assert TOKEN.encode() in await read_request(reader)
+        writer.write(answers[asked % len(answers)])
+        await writer.drain()
+
+    async with raw_server(on_connection) as address:
+        environ: dict[str, Any] = {
+            "ACEDATACLOUD_API_TOKEN": TOKEN,
+            "ACEDATACLOUD_API_BASE_URL": f"http://{address}",
+            "HAILUO_LOG_LEVEL": "DEBUG",
+        }
+        async with server_process(**environ) as server:
+            await server.ask(initialize("2025-06-18"))
+            server.stdin.write(INITIALIZED)
+            told = [
+                await server.ask(
+                    message(number, "tools/call", {"name": tool, "arguments": arguments})
+                )
+                for number, (tool, arguments) in enumerate(
+                    [
+                        ("retrieve_task", {"task_id": "t"}),
+                        ("retrieve_tasks_batch", {"task_ids": ["t", "u"]}),
+                        ("retrieve_task", {"task_id": TOKEN * 20}),
+                    ]
+                    * 6
+                )
+            ]
+            rest, err = await server.finish()
+
+    assert asked > 12
+    assert rest == []
+    assert "[token]" in err
+    assert TOKEN not in err
+    assert TOKEN not in repr(told)
