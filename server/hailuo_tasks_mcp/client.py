@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
+import anyio
 import httpx
 
 from hailuo_tasks_mcp.errors import (
@@ -127,10 +128,11 @@ class HailuoTasksClient:
         answer = BatchRecords({}, {})
         deadline = _deadline(within_seconds)
         turn = asyncio.Semaphore(CONCURRENT_REQUESTS)
-        async with asyncio.TaskGroup() as group:
+        # Not asyncio's: before Python 3.13 it can leave a cancellation behind, seen by the SDK.
+        async with anyio.create_task_group() as group:
             for start in range(0, len(ids), IDS_PER_REQUEST):
                 chunk = ids[start : start + IDS_PER_REQUEST]
-                group.create_task(self._retrieve_chunk(chunk, answer, deadline, turn))
+                group.start_soon(self._retrieve_chunk, chunk, answer, deadline, turn)
         if ids and len(answer.errors) == len(ids):
             raise answer.errors[ids[0]]
         return answer
