@@ -16,6 +16,8 @@ from hailuo_tasks_mcp.states import DONE_STATES, RUNNING_STATES, classify
 GRACE_SECONDS = 1.5
 # No look is worth its while so soon after another.
 _SHORTEST_PAUSE_SECONDS = 0.5
+# An API in trouble, which has just been tried several times over, is not pressed.
+_PAUSE_AFTER_FAULT_SECONDS = 5.0
 
 Report = Callable[[float, BatchRecords], Awaitable[None]]
 """Is told of each look: how many seconds into the wait it ended, and what is known by then."""
@@ -120,4 +122,4 @@ def _is_worth_waiting(open_ids: Sequence[str], known: BatchRecords) -> bool:
 
 def _shortest_pause(known: BatchRecords) -> float:
     wanted = [error.retry_after_seconds or 0 for error in known.errors.values()]
-    return max([_SHORTEST_PAUSE_SECONDS, *wanted])
+    return max([_PAUSE_AFTER_FAULT_SECONDS, *wanted]) if wanted else _SHORTEST_PAUSE_SECONDS
