@@ -292,6 +292,16 @@ async def test_an_answer_that_is_too_large_is_abandoned_while_it_streams() -> No
     assert (api.taken, api.requests) == (9, 1)
 
 
+@pytest.mark.parametrize("length", ["8000001", "9" * 5000])
+async def test_an_answer_that_says_it_is_too_large_is_not_read_at_all(length: str) -> None:
+    api = Streaming(b"{}", content_length=length)
+
+    with pytest.raises(UnreadableAnswerError, match="more than 8 MB"):
+        await retrieve(api)
+
+    assert (api.taken, api.requests) == (0, 1)
+
+
 async def test_an_answer_of_8_megabytes_is_read() -> None:
     api = Streaming(b"{}" + b" " * 999_998, b" " * 1_000_000, *[b" " * 1_000_000] * 6)
 

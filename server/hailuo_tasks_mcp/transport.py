@@ -166,6 +166,9 @@ async def _read(response: httpx.Response) -> bytes:
 
     httpx would decode for us, but a few compressed kilobytes can hold gigabytes.
     """
+    declared = response.headers.get("content-length", "")
+    if declared.isdecimal() and float(declared) > MAX_ANSWER_BYTES:
+        raise AnswerTooLargeError
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     inflater = None if encoding in {"", "identity"} else zlib.decompressobj(_ANY_ZLIB_HEADER)
     parts: list[bytes] = []
