@@ -54,7 +54,7 @@ async def test_an_answer_that_is_none_is_told_by_what_came(
             httpx.ConnectError("[Errno -2] Name not known"),
             "ConnectError: [Errno -2] Name not known",
         ),
-        (httpx.ProxyError("403 Forbidden"), "ProxyError"),
+        (httpx.ProxyError("503 Service Unavailable"), "(ProxyError: 503 Service Unavailable)"),
         (
             httpx.RemoteProtocolError("peer closed"),
             "broke off before it had answered (RemoteProtocolError: peer closed)",
@@ -208,7 +208,7 @@ async def test_what_is_meant_for_the_network_passes_the_proxy_that_is_set(
     async with listening(b"HTTP/1.1 403 Forbidden\r\n\r\n") as (proxy, asked):
         monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy}")
         async with HailuoTasksClient(settings()) as client:
-            with pytest.raises(UnreachableError, match="ProxyError"):
+            with pytest.raises(SettingsError, match="The proxy refuses to reach"):
                 await client.retrieve("t")
 
     assert asked[0].startswith(b"CONNECT api.test:443 ")

@@ -68,7 +68,7 @@ RECORD = loosely(
 
 @given(value=RECORD | st.fixed_dictionaries({"task": RECORD}), now=NOWS)
 def test_any_json_is_told_as_an_answer_that_fits_its_schema(value: Any, now: float) -> None:
-    answer = summarize_task("t", read_record(value), now=now, wait_seconds=50).as_data()
+    answer = summarize_task("t", read_record(value), now=now, max_wait_seconds=50).as_data()
 
     SCHEMAS["retrieve_task"].validate(answer)
     compact_json(answer).encode()
@@ -79,7 +79,7 @@ def test_any_json_is_told_as_an_answer_that_fits_its_schema(value: Any, now: flo
 def test_any_json_as_a_batch_is_told_as_an_answer_that_fits_its_schema(value: Any) -> None:
     page = read_page(value)
     answer = summarize_batch(
-        ["t", "u"], page.records if page else {}, {}, now=NOW, wait_seconds=50
+        ["t", "u"], page.records if page else {}, {}, now=NOW, max_wait_seconds=50
     ).as_data()
 
     SCHEMAS["retrieve_tasks_batch"].validate(answer)

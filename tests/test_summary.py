@@ -13,7 +13,7 @@ OTHER_URL = "http://cdn.test/b.mp4"
 
 
 def summarize(record: Any, *, task_id: str = "t", now: float = NOW) -> dict[str, Any]:
-    return summarize_task(task_id, read_record(record), now=now, wait_seconds=50).as_data()
+    return summarize_task(task_id, read_record(record), now=now, max_wait_seconds=50).as_data()
 
 
 def test_the_documented_task_is_told_in_full() -> None:
@@ -60,14 +60,16 @@ def test_a_running_task_tells_its_age_and_the_next_call() -> None:
         "created_at": "2025-01-14T14:07:41Z",
         "elapsed_seconds": 32,
         "next_step": "Still running after 32 s (a run takes 1-2 minutes): "
-        'call retrieve_task(task_id="t", wait_seconds=50), which answers once it is done.',
+        'call retrieve_task(task_id="t", wait_seconds=50), '
+        "which answers once it is done, or after 50 s as it is.",
     }
 
 
 def test_a_pending_task_without_times_still_names_the_next_call() -> None:
     assert summarize({"id": "t"})["next_step"] == (
         "Not started yet (a run takes 1-2 minutes): "
-        'call retrieve_task(task_id="t", wait_seconds=50), which answers once it is done.'
+        'call retrieve_task(task_id="t", wait_seconds=50), '
+        "which answers once it is done, or after 50 s as it is."
     )
 
 

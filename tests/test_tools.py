@@ -94,7 +94,7 @@ async def test_a_batch_keeps_the_order_asked_and_counts_the_states() -> None:
     assert answer["next_step"] == (
         "1 of 4 not done (a run takes 1-2 minutes): "
         'call retrieve_tasks_batch(task_ids=["run"], wait_seconds=50), '
-        "which answers once all are done."
+        "which answers once none runs any more, or after 50 s as it is."
     )
 
 
@@ -195,7 +195,7 @@ async def test_a_task_that_could_not_be_learned_is_unknown_with_the_reason() -> 
     assert answer["next_step"] == (
         "1 of 2 not done, 1 because their state could not be learned: "
         'call retrieve_tasks_batch(task_ids=["b"], wait_seconds=50), '
-        "which answers once all are done; "
+        "which answers once none runs any more, or after 50 s as it is; "
         "tell the user of the 1 unknown if that stays so."
     )
 
@@ -250,7 +250,7 @@ async def test_the_next_step_of_a_batch_tells_of_stuck_and_unknown_tasks() -> No
     assert answer["next_step"] == (
         "2 of 2 not done (a run takes 1-2 minutes): "
         'call retrieve_tasks_batch(task_ids=["a", "b"], wait_seconds=50), '
-        "which answers once all are done; "
+        "which answers once none runs any more, or after 50 s as it is; "
         "tell the user that 1 may be stuck, at over 20 minutes; "
         "tell the user of the 1 unknown if that stays so."
     )

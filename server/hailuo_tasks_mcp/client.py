@@ -12,9 +12,9 @@ import httpx
 from hailuo_tasks_mcp.errors import (
     BASE_URL_VARIABLE,
     HailuoTasksError,
+    SettingsError,
     UnreachableError,
     UnreadableAnswerError,
-    ask_again,
     error_from_answer,
 )
 from hailuo_tasks_mcp.records import (
@@ -28,6 +28,7 @@ from hailuo_tasks_mcp.records import (
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.text import clean_text, without_secret
 from hailuo_tasks_mcp.transport import (
+    CHECK_PROXY,
     MAX_ANSWER_BYTES,
     TRIES,
     AnswerTooLargeError,
@@ -181,8 +182,7 @@ class HailuoTasksClient:
         transport = self._transport()
         base_url = self._settings.api_base_url
         try:
-            async with asyncio.timeout_at(deadline.at):
-                response = await transport.post(TASKS_PATH, question, token)
+            response = await transport.post(TASKS_PATH, question, token, deadline=deadline.at)
         except TimeoutError as error:
             raise self._unreachable(
                 f"No answer within {deadline.within_seconds:.3g} s from {base_url}"
@@ -203,6 +203,10 @@ class HailuoTasksClient:
             reason = clean_text(without_secret(quoted, token), 160)
             broke_off = isinstance(error, httpx.ReadError | httpx.RemoteProtocolError)
             happened = "broke off before it had answered" if broke_off else "could not be reached"
+            if isinstance(error, httpx.ProxyError) and str(error).startswith("4"):
+                # Not one that passes: some proxies lock out whoever asks too often.
+                refused = f"The proxy refuses to reach {base_url} ({reason})"
+                raise SettingsError(refused, CHECK_PROXY) from error
             raise self._unreachable(f"{base_url} {happened} ({reason})") from error
         return self._read_answer(response, token)
 
@@ -241,14 +245,14 @@ class HailuoTasksClient:
     def _unreachable(self, happened: str) -> UnreachableError:
         return UnreachableError(
             happened,
-            f"The task itself goes on: {ask_again()}. If it stays so, ask the user "
-            f"to check the network, the proxy and {BASE_URL_VARIABLE}.",
+            "The task itself goes on: {ask_again}. If it stays so, ask the user to check the "
+            f"network, the proxy and {BASE_URL_VARIABLE}.",
         )
 
     def _unreadable(self, came: str, belongs: str = "a JSON object") -> UnreadableAnswerError:
         return UnreadableAnswerError(
             f"{self._settings.api_base_url} answered with {came} instead of {belongs}",
-            f"The task itself goes on: {ask_again()}. If it stays so, ask the user "
+            "The task itself goes on: {ask_again}. If it stays so, ask the user "
             f"to check {BASE_URL_VARIABLE}; something else may be answering there.",
         )
 

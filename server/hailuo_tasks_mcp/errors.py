@@ -37,7 +37,7 @@ class HailuoTasksError(Exception):
 
     Attributes:
         happened: what happened, without a full stop.
-        remedy: what to do about it, in whole sentences.
+        remedy: what to do about it, in whole sentences; `{ask_again}` in it stands for when.
         trace_id: what the vendor's support finds the request by; None if there is none.
         retry_after_seconds: how long the API asks to be left alone; None if it does not say.
         passing: whether asking again later may well go better.
@@ -55,9 +55,19 @@ class HailuoTasksError(Exception):
     ) -> None:
         super().__init__(happened, remedy, trace_id, retry_after_seconds)
         self.happened = happened
-        self.remedy = remedy
+        self._remedy = remedy
         self.trace_id = trace_id
         self.retry_after_seconds = retry_after_seconds
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it, in whole sentences."""
+        return self._remedy.replace("{ask_again}", ask_again(self.retry_after_seconds))
+
+    def rest(self, seconds: float) -> None:
+        """Take note that the API was left alone for some of the time that it asked for."""
+        if self.retry_after_seconds is not None:
+            self.retry_after_seconds = max(0.0, self.retry_after_seconds - seconds)
 
     def __str__(self) -> str:
         trace = f" Trace id for the vendor's support: {self.trace_id}." if self.trace_id else ""
@@ -154,12 +164,13 @@ def ask_again(retry_after_seconds: float | None = None) -> str:
 
     A model cannot sleep, but the server can wait for it.
     """
-    if retry_after_seconds is None:
+    if not retry_after_seconds:
         return "ask again in about 30 seconds, or now with `wait_seconds` to sit it out"
-    return f"ask again in {_duration(retry_after_seconds)}, not before"
+    return f"ask again in {duration(retry_after_seconds)}, not before"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Word a number of seconds, rounded up, in the largest unit that has two of them."""
     for unit, length in (("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{math.ceil(seconds / length)} {unit}"
@@ -184,13 +195,12 @@ def error_from_answer(
     fault = read_fault(body)
     kind = _KIND_BY_CODE.get(fault.code or "") or _kind_by_status(status)
     happened, remedy = _WORDS[kind]
-    rest = None if retry_after_seconds is None else f"come back in {_duration(retry_after_seconds)}"
-    said = ", ".join(part for part in (f"HTTP {status}", fault.code, rest) if part)
+    said = ", ".join(part for part in (f"HTTP {status}", fault.code) if part)
     if fault.message:
         said += f": {json.dumps(fault.message, ensure_ascii=False)}"
     return kind(
         f"{happened.format(base_url=base_url)} ({said})",
-        remedy.format(base_url=base_url, ask_again=ask_again(retry_after_seconds)),
+        remedy.replace("{base_url}", base_url),
         fault.trace_id,
         retry_after_seconds,
     )
@@ -260,10 +270,13 @@ _WORDS: dict[type[HailuoTasksError], tuple[str, str]] = {
     ),
     RateLimitedError: (
         "The API's rate limit is reached",
-        "The task itself goes on: {ask_again}.",
+        "The task itself goes on: {ask_again}. If it stays so, tell the user.",
     ),
     UpstreamError: (
         "The API failed",
-        "This usually passes, and the task itself goes on: {ask_again}.",
+        (
+            "This usually passes, and the task itself goes on: {ask_again}. "
+            "If it stays so, tell the user."
+        ),
     ),
 }

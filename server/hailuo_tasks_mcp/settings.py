@@ -25,9 +25,9 @@ DEFAULT_MAX_WAIT_SECONDS = 50
 HIGHEST_MAX_WAIT_SECONDS = 3600
 MAX_WAIT_VARIABLE = "HAILUO_MAX_WAIT_SECONDS"
 LOG_LEVEL_VARIABLE = "HAILUO_LOG_LEVEL"
-_PORTS = range(1, 65536)
 DEFAULT_LOG_LEVEL = "WARNING"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_PORTS = range(1, 65536)
 
 # What a host leaves behind when a template such as "${user_config.api_token}" was not filled in.
 _PLACEHOLDER = re.compile(r"\$\{[^}]*\}")

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from hailuo_tasks_mcp.errors import HailuoTasksError
+from hailuo_tasks_mcp.errors import HailuoTasksError, duration
 from hailuo_tasks_mcp.records import TaskRecord
 from hailuo_tasks_mcp.states import (
     DONE_STATES,
@@ -104,7 +104,7 @@ def summarize_task(
     error: HailuoTasksError | None = None,
     *,
     now: float,
-    wait_seconds: int,
+    max_wait_seconds: int,
 ) -> TaskSummary:
     """Make the answer for one task.
 
@@ -113,15 +113,21 @@ def summarize_task(
         record: the API's record; None if it does not know the task.
         error: why no newer record could be had; None if this is the newest.
         now: the time, in Unix seconds, from which a running task's age is told.
-        wait_seconds: for how long a next call can wait for a running task.
+        max_wait_seconds: for how long a next call can wait for a running task.
 
     """
+    task = _facts(task_id, record, now)
+    next_step = _next_step(task, error, max_wait_seconds)
+    return task.model_copy(update={"next_step": next_step})
+
+
+def _facts(task_id: str, record: TaskRecord | None, now: float) -> TaskSummary:
+    """Return all that is told of a task but the next step."""
     state = classify(record)
     # A task that is not known has a state, and nothing else to tell.
     record = TaskRecord() if record is None else record
     videos, asked = record.videos, record.request
     images = [*(video.first_image_url for video in videos), asked.first_image_url]
-    elapsed = _elapsed_seconds(record, state, now)
     return TaskSummary(
         task_id=task_id,
         state=state,
@@ -134,9 +140,8 @@ def summarize_task(
         prompt=_known([*(v.prompt for v in videos), asked.prompt], PROMPT_LIMIT),
         first_image_url=next(filter(None, map(usable_url, images)), None),
         created_at=_date(record.created_at),
-        elapsed_seconds=elapsed,
+        elapsed_seconds=_elapsed_seconds(record, state, now),
         trace_id=_trace_id(record) if state in {"failed", "unknown"} else None,
-        next_step=_next_step(task_id, state, elapsed, error, wait_seconds),
     )
 
 
@@ -146,7 +151,7 @@ def summarize_batch(
     errors: Mapping[str, HailuoTasksError],
     *,
     now: float,
-    wait_seconds: int,
+    max_wait_seconds: int,
 ) -> BatchSummary:
     """Make the answer for several tasks.
 
@@ -155,7 +160,7 @@ def summarize_batch(
         records: the API's records by task id; an id that is in neither mapping is not found.
         errors: why no record of an id, or no newer one, could be had, by task id.
         now: the time, in Unix seconds, from which a running task's age is told.
-        wait_seconds: for how long a next call can wait for running tasks.
+        max_wait_seconds: for how long a next call can wait for running tasks.
 
     """
     tasks = [
@@ -169,7 +174,7 @@ def summarize_batch(
         counts=Counter(task.state for task in tasks),
         done=done,
         tasks=tasks,
-        next_step=None if done else _batch_next_step(tasks, errors, records, wait_seconds),
+        next_step=None if done else _batch_next_step(tasks, errors, records, max_wait_seconds),
     )
 
 
@@ -201,13 +206,11 @@ def tell_progress(
 
 
 def _batch_task(task_id: str, record: TaskRecord | None, now: float, size: int) -> TaskSummary:
-    # The wait is the batch's.
-    task = summarize_task(task_id, record, now=now, wait_seconds=0)
-    changes: dict[str, Any] = {}
+    task = _facts(task_id, record, now)
+    # One call for all that are not done, not one for each.
+    next_step = _next_step(task, None, 0) if task.done else "See the batch's next_step."
+    changes: dict[str, Any] = {"next_step": next_step}
     prompt_limit = BATCH_PROMPT_LIMIT
-    if not task.done:
-        # One call for all of them, not one for each.
-        changes["next_step"] = "See the batch's next_step."
     if size > FULL_DETAIL_BATCH:
         changes["first_image_url"] = None
         if task.state == "succeeded":
@@ -232,7 +235,7 @@ def _batch_next_step(
     tasks: Sequence[TaskSummary],
     errors: Mapping[str, HailuoTasksError],
     records: Mapping[str, TaskRecord],
-    wait_seconds: int,
+    max_wait_seconds: int,
 ) -> str:
     """Say what to do about the tasks of a batch that are not done."""
     open_tasks = [task for task in tasks if not task.done]
@@ -248,11 +251,13 @@ def _batch_next_step(
     lasting = next((error for error in errors.values() if not error.passing), None)
     if lasting is not None:
         return f"{told}. {lasting.remedy}"
-    call = f"{RETRIEVE_TASKS_BATCH}(task_ids={json.dumps([task.task_id for task in open_tasks])}"
+    ids = json.dumps([task.task_id for task in open_tasks])
     if running or errors:
-        told += f": call {call}, wait_seconds={wait_seconds}), which answers once all are done"
+        rest = max((error.retry_after_seconds or 0 for error in errors.values()), default=0)
+        call = f"{RETRIEVE_TASKS_BATCH}(task_ids={ids}, wait_seconds={max_wait_seconds})"
+        told += f": {_waiting_call(call, 'none runs any more', rest, max_wait_seconds)}"
     else:
-        told += f": call {call}) once more"
+        told += f": call {RETRIEVE_TASKS_BATCH}(task_ids={ids}) once more"
     if stuck := sum((task.elapsed_seconds or 0) >= _STUCK_SECONDS for task in running):
         told += f"; tell the user that {stuck} may be stuck, at over {_STUCK_SECONDS // 60} minutes"
     if unknown := len(open_tasks) - len(running):
@@ -261,15 +266,10 @@ def _batch_next_step(
 
 
 def _next_step(
-    task_id: str,
-    state: State,
-    elapsed_seconds: float | None,
-    error: HailuoTasksError | None,
-    wait_seconds: int,
+    task: TaskSummary, error: HailuoTasksError | None, max_wait_seconds: int
 ) -> str | None:
     """Say what to do next, in one sentence; None when there is nothing left to do."""
-    call = f'{RETRIEVE_TASK}(task_id="{task_id}", wait_seconds={wait_seconds})'
-    match state:
+    match task.state:
         case "succeeded":
             return None
         case "failed":
@@ -280,23 +280,36 @@ def _next_step(
             return "Ask the user to check the task id: the API knows no such task for this account."
         case "unknown":
             return (
-                f'The API\'s record fits no known state: call {RETRIEVE_TASK}(task_id="{task_id}") '
-                "once more and, if it stays unknown, tell the user, with the task id and the "
-                "trace id if there is one."
+                f"The API's record fits no known state: call "
+                f'{RETRIEVE_TASK}(task_id="{task.task_id}") once more and, if it stays unknown, '
+                "tell the user, with the task id and the trace id if there is one."
             )
-    if elapsed_seconds is not None and elapsed_seconds >= _STUCK_SECONDS:
+    call = f'{RETRIEVE_TASK}(task_id="{task.task_id}", wait_seconds={max_wait_seconds})'
+    elapsed = task.elapsed_seconds
+    if elapsed is not None and elapsed >= _STUCK_SECONDS:
         return (
-            f"Not done after {elapsed_seconds // 60:.0f} minutes, where {USUAL_DURATION} are "
-            f"usual: tell the user that it may be stuck and, if they wait on, call {call}."
+            f"Not done after {elapsed // 60:.0f} minutes, where {USUAL_DURATION} are usual: "
+            f"tell the user that it may be stuck and, if they wait on, call {call}."
         )
-    progress = "Not started yet" if state == "pending" else "Still running"
-    age = "" if elapsed_seconds is None else f" after {elapsed_seconds:.0f} s"
+    progress = "Not started yet" if task.state == "pending" else "Still running"
+    age = "" if elapsed is None else f" after {elapsed:.0f} s"
     usual = f"a run takes {USUAL_DURATION}"
+    rest = 0.0
     if error is not None:
         # The age is of now, the state is not.
         age = " when last seen"
         usual += f"; since then: {clean_text(error.happened, _REASON_LIMIT)}"
-    return f"{progress}{age} ({usual}): call {call}, which answers once it is done."
+        rest = error.retry_after_seconds or 0
+    return (
+        f"{progress}{age} ({usual}): {_waiting_call(call, 'it is done', rest, max_wait_seconds)}."
+    )
+
+
+def _waiting_call(call: str, when: str, rest_seconds: float, max_wait_seconds: int) -> str:
+    """Word a call that waits, and when to make it if the API asked to be left alone till then."""
+    if rest_seconds:
+        return f"call {call} in {duration(rest_seconds)}, not before"
+    return f"call {call}, which answers once {when}, or after {max_wait_seconds} s as it is"
 
 
 def _failure(record: TaskRecord) -> TaskFailure:

@@ -101,7 +101,7 @@ def _within_maximum(wait_seconds: int, info: ValidationInfo) -> int:
 
 _STATES = (
     "States: pending or processing (still running), succeeded (`video_urls`), failed (`error`), "
-    "not_found (check the id), unknown (the record could not be read; ask once more). "
+    "not_found (check the id), unknown (no readable record; see `next_step`). "
     "To wait for a running task, pass `wait_seconds` instead of asking again and again."
 )
 
@@ -112,7 +112,8 @@ WaitSeconds = Annotated[
     BeforeValidator(_whole_seconds),
     AfterValidator(_within_maximum),
     Field(
-        description="How long to wait for the end if it is still running; 0 answers at once.",
+        description="Seconds to wait for running tasks to end; answers as soon as they have. "
+        "0: at once.",
         # Published with the highest one in force as the maximum.
         json_schema_extra={"minimum": 0},
     ),
@@ -188,7 +189,7 @@ async def _retrieve_task(call: Call, arguments: RetrieveTaskArguments) -> TaskSu
         known.records.get(task_id),
         known.errors.get(task_id),
         now=call.now(),
-        wait_seconds=call.max_wait_seconds,
+        max_wait_seconds=call.max_wait_seconds,
     )
 
 
@@ -200,7 +201,7 @@ async def _retrieve_tasks_batch(call: Call, arguments: RetrieveTasksBatchArgumen
         known.records,
         known.errors,
         now=call.now(),
-        wait_seconds=call.max_wait_seconds,
+        max_wait_seconds=call.max_wait_seconds,
     )
 
 
@@ -294,6 +295,8 @@ async def call_tool(
     except Exception as error:
         # The protocol's own answer would hand the exception's text to the model.
         logger.exception("%s failed", spec.name)
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
         return _failure(_DEFECT.format(type(error).__name__))
     data = answer.as_data()
     # Some hosts show a model only the one, some only the other.

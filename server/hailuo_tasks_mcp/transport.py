@@ -21,7 +21,8 @@ from hailuo_tasks_mcp.settings import Settings
 
 TRIES = 3
 MAX_ANSWER_BYTES = 8_000_000
-# Enough for 200 calls at once without a queue to speak of, few enough to be a polite guest.
+# Enough for 200 calls at once without a queue to speak of, few enough to be a polite guest. Nobody
+# ever waits in the pool for one, because nobody gets that far without a turn.
 MAX_CONNECTIONS = 100
 MAX_IDLE_CONNECTIONS = 20
 # Longer than the pause between two looks of a call that waits.
@@ -37,8 +38,13 @@ _BACKOFF_FACTOR = 0.25
 _BACKOFF_JITTER = 0.5
 _PASSING_STATUSES = (408, 429, 500, 502, 503, 504)
 
-# zlib's word for "gzip or zlib, whichever it is".
-_ANY_ZLIB_HEADER = 47
+# zlib's word for gzip.
+_GZIP_WBITS = 31
+
+CHECK_PROXY = (
+    "Ask the user to correct or unset HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY and "
+    "SSL_CERT_FILE for this server, and to restart it."
+)
 
 logger = logging.getLogger(__name__)
 
@@ -75,14 +81,23 @@ class Transport:
                 ],
                 backoff_factor=_BACKOFF_FACTOR,
                 backoff_jitter=_BACKOFF_JITTER,
-                max_backoff_wait=MAX_RETRY_AFTER_SECONDS,
             ),
         )
 
-    async def post(self, path: str, question: Mapping[str, Any], token: str) -> httpx.Response:
+    async def post(
+        self, path: str, question: Mapping[str, Any], token: str, *, deadline: float
+    ) -> httpx.Response:
         """Send a question, up to `TRIES` times, and return the answer, its body read and decoded.
 
+        Args:
+            path: what to post to, below the base URL.
+            question: the JSON to post.
+            token: the bearer token.
+            deadline: when to give up, on the event loop's clock; the answer is then that to the
+                last try, if there was any.
+
         Raises:
+            TimeoutError: the deadline came in the first try.
             httpx.RequestError: no whole answer came, the last time it was tried.
             AnswerTooLargeError: too much came.
 
@@ -91,9 +106,18 @@ class Transport:
             "POST", path, json=question, headers={"authorization": f"Bearer {token}"}
         )
         try:
-            return await self._retrying.handle_async_request(request)
+            async with asyncio.timeout_at(deadline):
+                return await self._retrying.handle_async_request(request)
         except _ComeBackLater as later:
             return later.answer
+        except TimeoutError:
+            # Perhaps in a pause between two tries: what the last one brought says more.
+            match request.extensions.get(_LAST_TRY):
+                case httpx.Response() as answer:
+                    return answer
+                case httpx.RequestError() as error:
+                    raise error from None
+            raise
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -111,6 +135,10 @@ def retry_after_seconds(answer: httpx.Response) -> float | None:
     except (ValueError, OverflowError):
         return None
     return min(seconds, _DAY_SECONDS)
+
+
+# Where a request keeps what its last try brought.
+_LAST_TRY = "hailuo_tasks_mcp.last_try"
 
 
 class _ComeBackLater(Exception):  # noqa: N818 - an answer, not an error
@@ -133,31 +161,36 @@ class _WholeAnswers(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         async with self._turn:
             try:
-                # httpx bounds each read; all of them together must end as well.
-                async with asyncio.timeout(self._seconds):
-                    answer = await self._try(request)
-            except TimeoutError as error:
-                raise httpx.ReadTimeout("The answer took too long") from error
+                answer = await self._try(request)
+            except httpx.RequestError as error:
+                request.extensions[_LAST_TRY] = error.with_traceback(None)
+                raise
+        request.extensions[_LAST_TRY] = answer
+        # Read once and for all: the library would stumble over some dates.
         pause = retry_after_seconds(answer)
-        if pause is not None and answer.status_code in _PASSING_STATUSES:
-            if pause > MAX_RETRY_AFTER_SECONDS:
-                raise _ComeBackLater(answer)
-            # Read once and for all: the library would stumble over some dates.
+        answer.headers.pop("retry-after", None)
+        if pause is not None:
             answer.headers["retry-after"] = str(math.ceil(pause))
-        else:
-            answer.headers.pop("retry-after", None)
+            if pause > MAX_RETRY_AFTER_SECONDS and answer.status_code in _PASSING_STATUSES:
+                raise _ComeBackLater(answer)
         return answer
 
     async def _try(self, request: httpx.Request) -> httpx.Response:
-        # Through a client and not through a bare transport, for the environment's proxies.
-        response = await self._http.send(request, stream=True)
         try:
-            content = await _read(response)
-        finally:
-            await response.aclose()
-        kept = ("content-type", "retry-after")
-        headers = {name: response.headers[name] for name in kept if name in response.headers}
+            # httpx bounds each read; all of them together must end as well.
+            async with asyncio.timeout(self._seconds):
+                # Through a client and not a bare transport, for the environment's proxies.
+                response = await self._http.send(request, stream=True)
+                try:
+                    content = await _read(response)
+                finally:
+                    await response.aclose()
+        except TimeoutError as error:
+            raise httpx.ReadTimeout("The answer took too long") from error
         logger.debug("HTTP %d, %d bytes", response.status_code, len(content))
+        # As bytes: a header may hold what no encoding can.
+        kept = (b"content-type", b"retry-after")
+        headers = [field for field in response.headers.raw if field[0].lower() in kept]
         return httpx.Response(response.status_code, headers=headers, content=content)
 
 
@@ -170,21 +203,29 @@ async def _read(response: httpx.Response) -> bytes:
     if declared.isdecimal() and float(declared) > MAX_ANSWER_BYTES:
         raise AnswerTooLargeError
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    inflater = None if encoding in {"", "identity"} else zlib.decompressobj(_ANY_ZLIB_HEADER)
+    inflater = None if encoding in {"", "identity"} else zlib.decompressobj(_GZIP_WBITS)
     parts: list[bytes] = []
-    size = 0
+    came = size = 0
     async for chunk in response.stream:  # type: ignore[union-attr]
-        try:
-            part = inflater.decompress(chunk, MAX_ANSWER_BYTES + 1) if inflater else chunk
-        except zlib.error as error:
-            raise httpx.DecodingError(f"Not {encoding}") from error
+        came += len(chunk)
+        part = _inflate(inflater, chunk) if inflater else chunk
         parts.append(part)
         size += len(part)
-        if size > MAX_ANSWER_BYTES:
+        if max(came, size) > MAX_ANSWER_BYTES:
             raise AnswerTooLargeError
-    if inflater is not None and parts and not inflater.eof:
+    if inflater is not None and came and not inflater.eof:
         raise httpx.RemoteProtocolError("The compressed body broke off")
     return b"".join(parts)
+
+
+def _inflate(inflater: "zlib._Decompress", chunk: bytes) -> bytes:
+    try:
+        part = inflater.decompress(chunk, MAX_ANSWER_BYTES + 1)
+    except zlib.error as error:
+        raise httpx.DecodingError("Not gzip") from error
+    if inflater.unused_data:
+        raise httpx.DecodingError("More than one gzip member")
+    return part
 
 
 def _open_http(settings: Settings, carrier: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
@@ -215,6 +256,5 @@ def _open_http(settings: Settings, carrier: httpx.AsyncBaseTransport | None) -> 
         raise SettingsError(
             "HTTP cannot be set up with the proxy or certificates that the environment "
             f"names ({type(error).__name__})",
-            "Ask the user to correct or unset HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, "
-            "NO_PROXY and SSL_CERT_FILE for this server, and to restart it.",
+            CHECK_PROXY,
         ) from error

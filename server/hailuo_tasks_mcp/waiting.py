@@ -12,12 +12,12 @@ from hailuo_tasks_mcp.client import LOOK_UP_SECONDS, BatchRecords
 from hailuo_tasks_mcp.errors import HailuoTasksError
 from hailuo_tasks_mcp.states import DONE_STATES, RUNNING_STATES, classify
 
-# How long the last look may still take when the time is up.
-GRACE_SECONDS = 1.5
+# How much longer than the wait the last look may take.
+LAST_LOOK_SECONDS = 1.5
 # No look is worth its while so soon after another.
 _SHORTEST_PAUSE_SECONDS = 0.5
 # An API in trouble, which has just been tried several times over, is not pressed.
-_PAUSE_AFTER_FAULT_SECONDS = 5.0
+_PAUSE_AFTER_FAULT_SECONDS = 10.0
 
 Report = Callable[[float, BatchRecords], Awaitable[None]]
 """Is told of each look: how many seconds into the wait it ended, and what is known by then."""
@@ -76,23 +76,23 @@ async def follow(
     open_ids = task_ids
     while True:
         look = clock()
-        left = end + GRACE_SECONDS - look if wait_seconds else LOOK_UP_SECONDS
+        left = end + LAST_LOOK_SECONDS - look if wait_seconds else LOOK_UP_SECONDS
         known = await _look(ask, open_ids, known, within_seconds=min(left, LOOK_UP_SECONDS))
         now = clock()
         await report(now - start, known)
         open_ids = [task_id for task_id in task_ids if not _is_done(task_id, known)]
-        if not _is_worth_waiting(open_ids, known) or end - now < _SHORTEST_PAUSE_SECONDS:
+        # The last look begins early enough to end in time, if it takes as long as this one.
+        last_look = min(end, end + LAST_LOOK_SECONDS / 2 - (now - look))
+        if not _is_worth_waiting(open_ids, known) or last_look - now < _SHORTEST_PAUSE_SECONDS:
             break
-        # A look on the tick, a last one when the time is up, none before the API wants to be asked.
-        tick = max(min(look + pause_seconds(look - start), end), now + _shortest_pause(known))
+        # A look on the tick, but none before the API wants to be asked.
+        tick = max(min(look + pause_seconds(look - start), last_look), now + _pause(known))
         await asyncio.sleep(min(tick, end) - now)
-        if tick > end:
+        for error in set(known.errors.values()):
+            error.rest(clock() - now)
+        if tick > last_look:
             break
-    if len(known.errors) == len(task_ids):
-        # Nothing is done, and the last look taught nothing.
-        lasting = [error for error in known.errors.values() if not error.passing]
-        if lasting or not known.records:
-            raise (lasting or [known.errors[task_ids[0]]])[0]
+    _raise_if_fruitless(known, task_ids)
     return known
 
 
@@ -105,7 +105,10 @@ async def _look(
     except HailuoTasksError as error:
         # Its traceback would hold on to what is kept here, and that to it.
         records, errors = {}, dict.fromkeys(task_ids, error.with_traceback(None))
-    return BatchRecords(known.records | records, errors)
+    # Of a task that was asked for, this look knows best, unless it failed.
+    superseded = set(task_ids) - errors.keys()
+    kept = {key: record for key, record in known.records.items() if key not in superseded}
+    return BatchRecords(kept | records, errors)
 
 
 def _is_done(task_id: str, known: BatchRecords) -> bool:
@@ -114,12 +117,26 @@ def _is_done(task_id: str, known: BatchRecords) -> bool:
 
 def _is_worth_waiting(open_ids: Sequence[str], known: BatchRecords) -> bool:
     """Tell whether a later look may bring something new; a state that is unknown stays so."""
-    return all(error.passing for error in known.errors.values()) and any(
+    return _lasting_error(known) is None and any(
         task_id in known.errors or classify(known.records.get(task_id)) in RUNNING_STATES
         for task_id in open_ids
     )
 
 
-def _shortest_pause(known: BatchRecords) -> float:
-    wanted = [error.retry_after_seconds or 0 for error in known.errors.values()]
-    return max([_PAUSE_AFTER_FAULT_SECONDS, *wanted]) if wanted else _SHORTEST_PAUSE_SECONDS
+def _lasting_error(known: BatchRecords) -> HailuoTasksError | None:
+    return next((error for error in known.errors.values() if not error.passing), None)
+
+
+def _pause(known: BatchRecords) -> float:
+    if not known.errors:
+        return _SHORTEST_PAUSE_SECONDS
+    wanted = (error.retry_after_seconds or 0 for error in known.errors.values())
+    return max(_PAUSE_AFTER_FAULT_SECONDS, *wanted)
+
+
+def _raise_if_fruitless(known: BatchRecords, task_ids: Sequence[str]) -> None:
+    """Raise the error of a look that taught nothing, where there is nothing else to tell."""
+    if len(known.errors) == len(task_ids):
+        lasting = _lasting_error(known)
+        if lasting or not known.records:
+            raise lasting or known.errors[task_ids[0]]
