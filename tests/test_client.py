@@ -73,6 +73,17 @@ async def test_a_byte_order_mark_is_passed_over() -> None:
     assert await retrieve(ScriptedApi(httpx.Response(200, content=b"\xef\xbb\xbf{}"))) is None
 
 
+async def test_a_record_that_does_not_name_its_task_is_taken_for_the_one_asked_for() -> None:
+    given = example("retrieve")
+    del given["id"], given["response"]["task_id"]
+
+    record = await retrieve(ScriptedApi(httpx.Response(200, json=given)))
+
+    assert record is not None
+    assert record.task_id is None
+    assert record.videos
+
+
 async def test_the_second_envelope_is_read() -> None:
     api = ScriptedApi(httpx.Response(200, json=example("second_envelope")["single"]))
 

@@ -1,6 +1,7 @@
 """Waiting: one call that follows tasks to their end, in simulated time."""
 
 import asyncio
+import gc
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from mcp import Client
 from mcp_types import CallToolResult
 
 from hailuo_tasks_mcp.client import BatchRecords
+from hailuo_tasks_mcp.errors import HailuoTasksError
 from hailuo_tasks_mcp.records import read_record
 from hailuo_tasks_mcp.sandbox import (
     DOCUMENTED_TASK_ID,
@@ -321,6 +323,40 @@ async def test_a_fault_is_reported_as_long_as_it_lasts() -> None:
     messages = [message or "" for _, _, message in progress.reports]
     assert messages[1].startswith("The API failed (HTTP 503, api_error")
     assert max(map(len, messages)) <= 80
+
+
+async def test_a_task_that_cannot_be_learned_is_not_reported_as_done() -> None:
+    page = httpx.Response(200, json={"items": [succeeded("a")], "count": 2})
+    progress = Progress()
+
+    class HalfDownApi(TimedApi):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            asked = json.loads(request.content)["ids"]
+            return httpx.Response(page.status_code, content=page.content) if "a" in asked else DOWN
+
+    async with Client(create_server(settings(), transport=HalfDownApi({}))) as client:
+        await client.call_tool(
+            "retrieve_tasks_batch",
+            {"task_ids": ["a", "b"], "wait_seconds": 1},
+            progress_callback=progress,
+        )
+
+    assert progress.reports[0][2] == "1 of 2 done"
+
+
+async def test_an_error_is_gone_with_the_call_that_it_ended() -> None:
+    # Its traceback would keep alive what was read of the answer, until the next garbage collection.
+    gc.collect()
+    gc.disable()
+    try:
+        for task_ids in (["t"], ["t", "u"]):
+            error_of(await wait_for(TimedApi({}, faults={0: TOKEN_REJECTED}), *task_ids))
+            error_of(await wait_for(TimedApi({}, faults={0: DOWN}), *task_ids, wait_seconds=1))
+        left = [type(thing) for thing in gc.get_objects() if isinstance(thing, HailuoTasksError)]
+    finally:
+        gc.enable()
+
+    assert left == []
 
 
 async def test_without_a_wait_nothing_is_reported() -> None:
