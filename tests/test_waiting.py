@@ -29,6 +29,7 @@ from helpers import (
     NOW,
     Answer,
     Json,
+    ScriptedApi,
     call,
     clock,
     data_of,
@@ -353,6 +354,11 @@ async def test_an_error_is_gone_with_the_call_that_it_ended() -> None:
         for task_ids in (["t"], ["t", "u"]):
             error_of(await wait_for(TimedApi({}, faults={0: TOKEN_REJECTED}), *task_ids))
             error_of(await wait_for(TimedApi({}, faults={0: DOWN}), *task_ids, wait_seconds=1))
+            # And where what is known is told all the same.
+            api = TimedApi({"t": FOREVER, "u": FOREVER}, faults={clock() + 1: DOWN})
+            data_of(await wait_for(api, *task_ids, wait_seconds=4))
+        half = ScriptedApi(httpx.Response(200, json={"items": [succeeded("t")]}), DOWN)
+        data_of(await wait_for(half, "t", "u", wait_seconds=0))
         errors = [thing for thing in gc.get_objects() if isinstance(thing, HailuoTasksError)]
     finally:
         gc.enable()
