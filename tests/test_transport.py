@@ -226,6 +226,13 @@ async def test_a_pause_that_is_none_gives_way_to_our_own(value: str) -> None:
     assert 0.25 <= api.pauses[0] <= 0.5
 
 
+async def test_a_pause_of_no_length_is_told_as_none() -> None:
+    api = TimedScript(httpx.Response(429, headers={"retry-after": "0"}))
+
+    with pytest.raises(RateLimitedError, match="ask again in about 30 seconds"):
+        await retrieve(api)
+
+
 async def test_the_last_try_tells_of_the_pause_too() -> None:
     api = TimedScript(httpx.Response(503, headers={"retry-after": "4"}))
 

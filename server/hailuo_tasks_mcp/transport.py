@@ -171,7 +171,7 @@ class _WholeAnswers(httpx.AsyncBaseTransport):
         answer.headers.pop("retry-after", None)
         if pause is not None:
             answer.headers["retry-after"] = str(math.ceil(pause))
-            if pause > MAX_RETRY_AFTER_SECONDS and answer.status_code in _PASSING_STATUSES:
+            if pause > MAX_RETRY_AFTER_SECONDS:
                 raise _ComeBackLater(answer)
         return answer
 
