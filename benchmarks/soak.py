@@ -302,15 +302,18 @@ async def soak(calls: int, share_of_faults: float, seed: int) -> bool:
     print(f"calls      {answered} of {calls} answered, {left_waiting} left, {host.unasked} unasked")
     print(f"answers    {dict(verdicts.most_common())}")
     print(f"requests   {api.requests}, {api.faults.total()} of them broken: {dict(api.faults)}")
-    print(f"memory     {early_mb:.1f} MB after {WARM_UP_CALLS} calls, {late_mb:.1f} MB at the end")
+    early = min(WARM_UP_CALLS, calls)
+    print(f"memory     {early_mb:.1f} MB after {early} calls, {late_mb:.1f} MB at the end")
     print(f"connected  at most {api.most_open} at once, {idle} at the end, {api.open} after it")
-    print(f"files      {early_files} after {WARM_UP_CALLS} calls, {late_files} at the end")
+    print(f"files      {early_files} after {early} calls, {late_files} at the end")
     print(f"time       {seconds:.0f} s, exit code {host.process.returncode}")
-    good = (
+    good = bool(
         answered == calls
         and not left_waiting
         and not host.unasked
         and not verdicts["WRONG"]
+        and verdicts["true"]
+        and verdicts["error told"] + verdicts["true in part"] <= api.faults.total()
         and late_mb - early_mb <= MAX_GROWTH_MB
         and api.most_open <= MAX_CONNECTIONS
         and idle <= AT_ONCE

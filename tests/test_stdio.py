@@ -270,6 +270,25 @@ LINES_THAT_ARE_NO_MESSAGES: list[tuple[bytes, tuple[Any, int] | None]] = [
     (b'{"jsonrpc": "2.0", "id": "x", "method": "ping", "params": [1]}', ("x", INVALID_REQUEST)),
     (b'{"jsonrpc": "1.0", "id": 5, "method": "ping"}', (5, INVALID_REQUEST)),
     (b'{"jsonrpc": "1.0", "id": {}, "method": "ping"}', (None, INVALID_REQUEST)),
+    (
+        b'{"jsonrpc": "2.0", "id": 7, "method": "ping", "params": {"a": "\\ud800"}}',
+        (7, INVALID_REQUEST),
+    ),
+    (
+        b'{"jsonrpc": "2.0", "id": 7, "method": "ping", "params": {"a": %b}}'
+        % (b"[" * 300 + b"]" * 300),
+        (7, INVALID_REQUEST),
+    ),
+    (b'{"jsonrpc": "2.0", "id": "\\ud800", "method": "ping"}', (None, INVALID_REQUEST)),
+    (b'{"jsonrpc": "1.0", "id": "\\u00e9", "method": "ping"}', ("é", INVALID_REQUEST)),
+    (
+        b'{"jsonrpc": "1.0", "id": %b, "method": "ping"}' % (b"9" * 400),
+        (int("9" * 400), INVALID_REQUEST),
+    ),
+    (b'{"jsonrpc": "1.0", "id": %b, "method": "ping"}' % (b"9" * 9000), (None, PARSE_ERROR)),
+    (b'{"jsonrpc": "2.0", "id": 5, "error": {}}', None),
+    (b'{"jsonrpc": "2.0", "id": 5, "error": {"code": "x"}}', None),
+    (b'{"jsonrpc": "2.0", "id": 5, "error": null}', None),
     (b'{"id": true, "method": "ping"}', (None, INVALID_REQUEST)),
     (b"", None),
     (b" \t ", None),

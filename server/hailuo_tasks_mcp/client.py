@@ -30,7 +30,6 @@ from hailuo_tasks_mcp.text import clean_text, without_secret
 from hailuo_tasks_mcp.transport import (
     CHECK_PROXY,
     MAX_ANSWER_BYTES,
-    TRIES,
     AnswerTooLargeError,
     Transport,
     retry_after_seconds,
@@ -58,7 +57,7 @@ class BatchRecords(NamedTuple):
 
     Attributes:
         records: the records, by task id.
-        errors: why nothing could be learned of an id, by task id.
+        errors: why nothing could be learned of an id, by task id; one error can stand for many.
 
     """
 
@@ -185,11 +184,11 @@ class HailuoTasksClient:
             response = await transport.post(TASKS_PATH, question, token, deadline=deadline.at)
         except TimeoutError as error:
             raise self._unreachable(
-                f"No answer within {deadline.within_seconds:.3g} s from {base_url}"
+                f"Not answered within {deadline.within_seconds:.3g} s by {base_url}"
             ) from error
         except httpx.TimeoutException as error:
             raise self._unreachable(
-                f"No answer from {base_url} in {TRIES} tries of up to "
+                f"No answer from {base_url}, though each try was given "
                 f"{self._settings.request_timeout_seconds:g} s"
             ) from error
         except AnswerTooLargeError as error:

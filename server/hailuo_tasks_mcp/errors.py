@@ -35,9 +35,10 @@ _MESSAGE_LIMIT = 200
 class HailuoTasksError(Exception):
     """Base of all errors of this package; `str(error)` is what a model is told.
 
+    `remedy` is given with `{ask_again}` where it is to say when to ask again.
+
     Attributes:
         happened: what happened, without a full stop.
-        remedy: what to do about it, in whole sentences; `{ask_again}` in it stands for when.
         trace_id: what the vendor's support finds the request by; None if there is none.
         retry_after_seconds: how long the API asks to be left alone; None if it does not say.
         passing: whether asking again later may well go better.
@@ -64,7 +65,7 @@ class HailuoTasksError(Exception):
         """What to do about it, in whole sentences."""
         return self._remedy.replace("{ask_again}", ask_again(self.retry_after_seconds))
 
-    def rest(self, seconds: float) -> None:
+    def note_rest(self, seconds: float) -> None:
         """Take note that the API was left alone for some of the time that it asked for."""
         if self.retry_after_seconds is not None:
             self.retry_after_seconds = max(0.0, self.retry_after_seconds - seconds)
@@ -116,7 +117,7 @@ class RateLimitedError(HailuoTasksError):
 
 
 class UpstreamError(HailuoTasksError):
-    """HTTP 408 or 5xx: the platform, or a proxy before it, failed."""
+    """HTTP 408 or 5xx, or an unknown error under 2xx: the platform, or a proxy, failed."""
 
     passing = True
 
@@ -174,7 +175,8 @@ def duration(seconds: float) -> str:
     for unit, length in (("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{math.ceil(seconds / length)} {unit}"
-    return f"{math.ceil(seconds)} seconds"
+    whole = math.ceil(seconds)
+    return "1 second" if whole == 1 else f"{whole} seconds"
 
 
 def error_from_answer(
@@ -275,7 +277,7 @@ _WORDS: dict[type[HailuoTasksError], tuple[str, str]] = {
     UpstreamError: (
         "The API failed",
         (
-            "This usually passes, and the task itself goes on: {ask_again}. "
+            "This may well pass, and the task itself goes on: {ask_again}. "
             "If it stays so, tell the user."
         ),
     ),

@@ -8,6 +8,7 @@ Nor does it answer a line that is no message, and whoever sent it would wait for
 done here, as JSON-RPC has it.
 """
 
+import json
 import sys
 from typing import Any, Self
 
@@ -139,26 +140,50 @@ class _Answers(_Stream):
 
 def _refusal(problem: ValidationError) -> JSONRPCError | None:
     """Return the answer to a line that is no message; None if it must not have one."""
-    details = problem.errors(include_url=False, include_context=False)
-    line = details[0]["input"]
-    if details[0]["type"] == "json_invalid":
+    line = _line(problem)
+    if isinstance(line, str):
         if not line.strip():
             return None
-        error = ErrorData(code=PARSE_ERROR, message="Parse error: the line is not JSON.")
-        return JSONRPCError(jsonrpc="2.0", id=None, error=error)
-    # The line was held against every kind of message, and of one at least it lacks a field.
-    for detail in details:
-        if detail["type"] == "missing" and isinstance(detail["input"], dict):
-            line = detail["input"]
-    request_id: Any = None
+        return _error(None, PARSE_ERROR, "Parse error: the line cannot be read as JSON.")
+    request_id = None
     if isinstance(line, dict):
         if line.keys() & {"result", "error"} or ("method" in line and "id" not in line):
             # An answer to an answer could go on for ever; a notification wants none.
             return None
         request_id = line.get("id")
-    error = ErrorData(
-        code=INVALID_REQUEST, message="Invalid request: the line is not one JSON-RPC 2.0 message."
+    return _error(
+        request_id if _can_be_answered(request_id) else None,
+        INVALID_REQUEST,
+        "Invalid request: the line is not one JSON-RPC 2.0 message.",
     )
+
+
+def _can_be_answered(request_id: Any) -> bool:
+    """Tell whether this is an id that can be written down again."""
+    if isinstance(request_id, str):
+        # Half a surrogate pair cannot.
+        return not any("\ud800" <= char <= "\udfff" for char in request_id)
     # Not bool, which Python counts among the whole numbers.
-    known_id = request_id if type(request_id) in {int, str} else None
-    return JSONRPCError(jsonrpc="2.0", id=known_id, error=error)
+    return type(request_id) is int
+
+
+def _line(problem: ValidationError) -> Any:
+    """Return the JSON of the line that was no message; the line itself if it is no JSON."""
+    details = problem.errors(include_url=False, include_context=False)
+    if details[0]["type"] == "json_invalid":
+        # Python reads some JSON that the SDK does not: half a surrogate pair, deep nesting.
+        line: str = details[0]["input"]
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            return line
+        return value if isinstance(value, dict) else line
+    # It was held against every kind of message, and of one at least it lacks a field.
+    whole = [
+        detail for detail in details if len(detail["loc"]) == 1 + (detail["type"] == "missing")
+    ]
+    return whole[0]["input"] if whole else None
+
+
+def _error(request_id: RequestId | None, code: int, message: str) -> JSONRPCError:
+    return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=message))

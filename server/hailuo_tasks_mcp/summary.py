@@ -246,7 +246,8 @@ def _batch_next_step(
     if unlearned := len(errors.keys() - records.keys()):
         told += f", {unlearned} because their state could not be learned"
     if late := len(errors) - unlearned:
-        reason = clean_text(next(iter(errors.values())).happened, _REASON_LIMIT)
+        error = next(error for task_id, error in errors.items() if task_id in records)
+        reason = clean_text(error.happened, _REASON_LIMIT)
         told += f", {late} told as last seen ({reason})"
     lasting = next((error for error in errors.values() if not error.passing), None)
     if lasting is not None:
@@ -286,11 +287,6 @@ def _next_step(
             )
     call = f'{RETRIEVE_TASK}(task_id="{task.task_id}", wait_seconds={max_wait_seconds})'
     elapsed = task.elapsed_seconds
-    if elapsed is not None and elapsed >= _STUCK_SECONDS:
-        return (
-            f"Not done after {elapsed // 60:.0f} minutes, where {USUAL_DURATION} are usual: "
-            f"tell the user that it may be stuck and, if they wait on, call {call}."
-        )
     progress = "Not started yet" if task.state == "pending" else "Still running"
     age = "" if elapsed is None else f" after {elapsed:.0f} s"
     usual = f"a run takes {USUAL_DURATION}"
@@ -300,9 +296,11 @@ def _next_step(
         age = " when last seen"
         usual += f"; since then: {clean_text(error.happened, _REASON_LIMIT)}"
         rest = error.retry_after_seconds or 0
-    return (
-        f"{progress}{age} ({usual}): {_waiting_call(call, 'it is done', rest, max_wait_seconds)}."
-    )
+    waiting = _waiting_call(call, "it is done", rest, max_wait_seconds)
+    if elapsed is not None and elapsed >= _STUCK_SECONDS:
+        age += f", begun {elapsed // 60:.0f} minutes ago"
+        waiting = f"tell the user that it may be stuck and, if they wait on, {waiting}"
+    return f"{progress}{age} ({usual}): {waiting}."
 
 
 def _waiting_call(call: str, when: str, rest_seconds: float, max_wait_seconds: int) -> str:

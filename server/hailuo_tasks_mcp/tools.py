@@ -164,7 +164,7 @@ class Call:
     max_wait_seconds: int
     report_progress: ReportProgress
 
-    async def follow(self, ask: Ask, task_ids: Sequence[str], wait_seconds: int) -> BatchRecords:
+    async def watch(self, ask: Ask, task_ids: Sequence[str], wait_seconds: int) -> BatchRecords:
         """Return what is known of tasks once they are done or the wait is over."""
 
         async def report(waited_seconds: float, known: BatchRecords) -> None:
@@ -183,7 +183,7 @@ async def _retrieve_task(call: Call, arguments: RetrieveTaskArguments) -> TaskSu
         record = await call.client.retrieve(task_id, within_seconds=within_seconds)
         return BatchRecords({} if record is None else {task_id: record}, {})
 
-    known = await call.follow(ask, [task_id], arguments.wait_seconds)
+    known = await call.watch(ask, [task_id], arguments.wait_seconds)
     return summarize_task(
         task_id,
         known.records.get(task_id),
@@ -195,7 +195,7 @@ async def _retrieve_task(call: Call, arguments: RetrieveTaskArguments) -> TaskSu
 
 async def _retrieve_tasks_batch(call: Call, arguments: RetrieveTasksBatchArguments) -> BatchSummary:
     task_ids = arguments.task_ids
-    known = await call.follow(call.client.retrieve_batch, task_ids, arguments.wait_seconds)
+    known = await call.watch(call.client.retrieve_batch, task_ids, arguments.wait_seconds)
     return summarize_batch(
         task_ids,
         known.records,

@@ -38,6 +38,9 @@ _BACKOFF_FACTOR = 0.25
 _BACKOFF_JITTER = 0.5
 _PASSING_STATUSES = (408, 429, 500, 502, 503, 504)
 
+# The extension in which a request keeps what its last try brought.
+_LAST_TRY = "hailuo_tasks_mcp.last_try"
+
 # zlib's word for gzip.
 _GZIP_WBITS = 31
 
@@ -137,10 +140,6 @@ def retry_after_seconds(answer: httpx.Response) -> float | None:
     return min(seconds, _DAY_SECONDS)
 
 
-# Where a request keeps what its last try brought.
-_LAST_TRY = "hailuo_tasks_mcp.last_try"
-
-
 class _ComeBackLater(Exception):  # noqa: N818 - an answer, not an error
     """Ends the tries with an answer that asks for a longer pause than is waited for."""
 
@@ -150,7 +149,11 @@ class _ComeBackLater(Exception):  # noqa: N818 - an answer, not an error
 
 
 class _WholeAnswers(httpx.AsyncBaseTransport):
-    """Tries once: a body that breaks off, or drips in for ever, is a failed try like any other."""
+    """Makes a try, when its turn has come, and says what it brought in terms that can be retried.
+
+    A body that breaks off, or drips in for ever, is a failed try like any other. An answer that
+    asks for a long pause ends the tries.
+    """
 
     def __init__(self, http: httpx.AsyncClient, seconds: float) -> None:
         self._http = http

@@ -13,7 +13,9 @@ from hailuo_tasks_mcp.errors import HailuoTasksError
 from hailuo_tasks_mcp.states import DONE_STATES, RUNNING_STATES, classify
 
 # How much longer than the wait the last look may take.
-LAST_LOOK_SECONDS = 1.5
+_LAST_LOOK_SECONDS = 1.5
+# Beyond this a look took long because something went wrong in it, not because looks do.
+_LONG_LOOK_SECONDS = 5.0
 # No look is worth its while so soon after another.
 _SHORTEST_PAUSE_SECONDS = 0.5
 # An API in trouble, which has just been tried several times over, is not pressed.
@@ -76,21 +78,24 @@ async def follow(
     open_ids = task_ids
     while True:
         look = clock()
-        left = end + LAST_LOOK_SECONDS - look if wait_seconds else LOOK_UP_SECONDS
+        left = end + _LAST_LOOK_SECONDS - look if wait_seconds else LOOK_UP_SECONDS
         known = await _look(ask, open_ids, known, within_seconds=min(left, LOOK_UP_SECONDS))
         now = clock()
         await report(now - start, known)
         open_ids = [task_id for task_id in task_ids if not _is_done(task_id, known)]
-        # The last look begins early enough to end in time, if it takes as long as this one.
-        last_look = min(end, end + LAST_LOOK_SECONDS / 2 - (now - look))
+        # The last look begins early enough to end in time, where the API is slow but well.
+        took = 0.0 if known.errors else min(now - look, _LONG_LOOK_SECONDS)
+        last_look = min(end, end + _LAST_LOOK_SECONDS / 2 - took)
         if not _is_worth_waiting(open_ids, known) or last_look - now < _SHORTEST_PAUSE_SECONDS:
             break
-        # A look on the tick, but none before the API wants to be asked.
-        tick = max(min(look + pause_seconds(look - start), last_look), now + _pause(known))
+        tick = min(look + pause_seconds(look - start), last_look)
+        tick = max(tick, now + _least_pause(open_ids, known))
         await asyncio.sleep(min(tick, end) - now)
+        # One error may stand for many tasks.
         for error in set(known.errors.values()):
-            error.rest(clock() - now)
+            error.note_rest(clock() - now)
         if tick > last_look:
+            # There was no time left for another look; the rest was only sat out.
             break
     _raise_if_fruitless(known, task_ids)
     return known
@@ -127,11 +132,11 @@ def _lasting_error(known: BatchRecords) -> HailuoTasksError | None:
     return next((error for error in known.errors.values() if not error.passing), None)
 
 
-def _pause(known: BatchRecords) -> float:
-    if not known.errors:
-        return _SHORTEST_PAUSE_SECONDS
-    wanted = (error.retry_after_seconds or 0 for error in known.errors.values())
-    return max(_PAUSE_AFTER_FAULT_SECONDS, *wanted)
+def _least_pause(open_ids: Sequence[str], known: BatchRecords) -> float:
+    """Return how long to leave the API alone at least."""
+    failed = all(task_id in known.errors for task_id in open_ids)
+    pause = _PAUSE_AFTER_FAULT_SECONDS if failed else _SHORTEST_PAUSE_SECONDS
+    return max([pause, *(error.retry_after_seconds or 0 for error in known.errors.values())])
 
 
 def _raise_if_fruitless(known: BatchRecords, task_ids: Sequence[str]) -> None:
