@@ -133,7 +133,7 @@ def retry_after_seconds(answer: httpx.Response) -> float | None:
     if value is None:
         return None
     try:
-        # In seconds or as a date. What a stranger's date can do to the parser, it shall.
+        # In seconds or as a date, of which some make the parser overflow.
         seconds = Retry().parse_retry_after(value)
     except (ValueError, OverflowError):
         return None
