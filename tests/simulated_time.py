@@ -38,4 +38,4 @@ class SimulatedTimeLoop(asyncio.SelectorEventLoop):
         return self._seconds
 
     def _pass(self, seconds: float) -> None:
-        self._seconds += max(0.0, seconds)
+        self._seconds += seconds

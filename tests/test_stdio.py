@@ -253,6 +253,19 @@ async def test_the_log_goes_to_stderr_and_never_holds_the_token() -> None:
     assert TOKEN not in str(answer)
 
 
+async def test_a_wait_beyond_all_numbers_is_refused_in_words() -> None:
+    # JSON can say it, and Python reads it as infinity.
+    arguments = {"task_id": DOCUMENTED_ID, "wait_seconds": "BEYOND"}
+    line = message(1, "tools/call", {"name": "retrieve_task", "arguments": arguments})
+
+    async with server_process("--sandbox") as server:
+        await shake_hands(server)
+        (answer,), _ = await server.finish(line.replace(b'"BEYOND"', b"1e999"))
+
+    assert answer["result"]["isError"] is True
+    assert "`wait_seconds` must be a whole number" in answer["result"]["content"][0]["text"]
+
+
 PARSE_ERROR, INVALID_REQUEST = -32700, -32600
 
 

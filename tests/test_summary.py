@@ -77,9 +77,11 @@ def test_a_task_that_runs_far_too_long_is_said_to_be_stuck() -> None:
     answer = summarize(record(started_at=1), now=NOW + 3600)
 
     assert answer["elapsed_seconds"] == 3632
-    assert answer["next_step"].startswith("Still running after 3632 s, begun 60 minutes ago (")
-    assert (
-        'if they wait on, call retrieve_task(task_id="t", wait_seconds=50)' in answer["next_step"]
+    assert answer["next_step"] == (
+        "Still running after 3632 s (a run takes 1-2 minutes): "
+        "tell the user that it may be stuck, at 60 minutes, and, if they wait on, "
+        'call retrieve_task(task_id="t", wait_seconds=50), '
+        "which answers once it is done, or after 50 s as it is."
     )
 
 

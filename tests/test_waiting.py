@@ -620,9 +620,9 @@ async def test_a_stuck_task_is_told_with_the_fault_and_when_to_come_back() -> No
     answer = data_of(await wait_for(StuckApi({}, faults={1: busy}), "t"))
 
     assert answer["next_step"] == (
-        "Still running when last seen, begun 25 minutes ago (a run takes 1-2 minutes; "
+        "Still running when last seen (a run takes 1-2 minutes; "
         "since then: The API's rate limit is reached (HTTP 429)): "
-        "tell the user that it may be stuck and, if they wait on, "
+        "tell the user that it may be stuck, at 25 minutes, and, if they wait on, "
         'call retrieve_task(task_id="t", wait_seconds=50) in 60 minutes, not before.'
     )
 

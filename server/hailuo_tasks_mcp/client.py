@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
@@ -41,8 +40,6 @@ IDS_PER_REQUEST = 100
 CONCURRENT_REQUESTS = 4
 # How long a look-up may take in all, every try and every page included.
 LOOK_UP_SECONDS = 44.0
-
-logger = logging.getLogger(__name__)
 
 
 class _Deadline(NamedTuple):

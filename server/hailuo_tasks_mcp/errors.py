@@ -63,7 +63,7 @@ class HailuoTasksError(Exception):
     @property
     def remedy(self) -> str:
         """What to do about it, in whole sentences."""
-        return self._remedy.replace("{ask_again}", ask_again(self.retry_after_seconds))
+        return self._remedy.replace("{ask_again}", _ask_again(self.retry_after_seconds))
 
     def note_rest(self, seconds: float) -> None:
         """Take note that the API was left alone for some of the time that it asked for."""
@@ -160,7 +160,7 @@ def read_fault(body: object) -> ApiFault:
     )
 
 
-def ask_again(retry_after_seconds: float | None = None) -> str:
+def _ask_again(retry_after_seconds: float | None) -> str:
     """Word when to ask again after a fault that passes.
 
     A model cannot sleep, but the server can wait for it.

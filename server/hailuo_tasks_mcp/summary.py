@@ -208,7 +208,7 @@ def tell_progress(
 def _batch_task(task_id: str, record: TaskRecord | None, now: float, size: int) -> TaskSummary:
     task = _facts(task_id, record, now)
     # One call for all that are not done, not one for each.
-    next_step = _next_step(task, None, 0) if task.done else "See the batch's next_step."
+    next_step = _DONE_STEPS[task.state] if task.done else "See the batch's next_step."
     changes: dict[str, Any] = {"next_step": next_step}
     prompt_limit = BATCH_PROMPT_LIMIT
     if size > FULL_DETAIL_BATCH:
@@ -266,25 +266,26 @@ def _batch_next_step(
     return told + "."
 
 
+# What to do about a task that is done.
+_DONE_STEPS: dict[State, str | None] = {
+    "succeeded": None,
+    "failed": "Tell the user why it failed; another try is a new generation with a new task id.",
+    "not_found": "Ask the user to check the task id: the API knows no such task for this account.",
+}
+
+
 def _next_step(
     task: TaskSummary, error: HailuoTasksError | None, max_wait_seconds: int
 ) -> str | None:
     """Say what to do next, in one sentence; None when there is nothing left to do."""
-    match task.state:
-        case "succeeded":
-            return None
-        case "failed":
-            return (
-                "Tell the user why it failed; another try is a new generation with a new task id."
-            )
-        case "not_found":
-            return "Ask the user to check the task id: the API knows no such task for this account."
-        case "unknown":
-            return (
-                f"The API's record fits no known state: call "
-                f'{RETRIEVE_TASK}(task_id="{task.task_id}") once more and, if it stays unknown, '
-                "tell the user, with the task id and the trace id if there is one."
-            )
+    if task.done:
+        return _DONE_STEPS[task.state]
+    if task.state == "unknown":
+        return (
+            "The API's record fits no known state: call "
+            f'{RETRIEVE_TASK}(task_id="{task.task_id}") once more and, if it stays unknown, '
+            "tell the user, with the task id and the trace id if there is one."
+        )
     call = f'{RETRIEVE_TASK}(task_id="{task.task_id}", wait_seconds={max_wait_seconds})'
     elapsed = task.elapsed_seconds
     progress = "Not started yet" if task.state == "pending" else "Still running"
@@ -298,8 +299,10 @@ def _next_step(
         rest = error.retry_after_seconds or 0
     waiting = _waiting_call(call, "it is done", rest, max_wait_seconds)
     if elapsed is not None and elapsed >= _STUCK_SECONDS:
-        age += f", begun {elapsed // 60:.0f} minutes ago"
-        waiting = f"tell the user that it may be stuck and, if they wait on, {waiting}"
+        minutes = f"{elapsed // 60:.0f} minutes"
+        waiting = (
+            f"tell the user that it may be stuck, at {minutes}, and, if they wait on, {waiting}"
+        )
     return f"{progress}{age} ({usual}): {waiting}."
 
 

@@ -21,8 +21,8 @@ from hailuo_tasks_mcp.settings import Settings
 
 TRIES = 3
 MAX_ANSWER_BYTES = 8_000_000
-# Enough for 200 calls at once without a queue to speak of, few enough to be a polite guest. Nobody
-# ever waits in the pool for one, because nobody gets that far without a turn.
+# Of 200 calls at once none waits for more than one other, and it stays a polite guest. Nobody ever
+# waits in the pool for one, because nobody gets that far without a turn.
 MAX_CONNECTIONS = 100
 MAX_IDLE_CONNECTIONS = 20
 # Longer than the pause between two looks of a call that waits.
