@@ -35,6 +35,16 @@ async def test_an_unknown_tool_is_an_error_of_the_protocol(mode: str) -> None:
     assert len(caught.value.error.message) < 200
 
 
+@pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
+async def test_a_cursor_that_was_never_given_out_is_an_error_of_the_protocol(mode: str) -> None:
+    async with Client(create_server(settings()), mode=mode) as client:
+        with pytest.raises(MCPError) as caught:
+            await client.list_tools(cursor="page-2")
+
+    assert caught.value.error.code == INVALID_PARAMS
+    assert "ask without one" in caught.value.error.message
+
+
 async def test_a_sandboxed_server_says_so() -> None:
     async with Client(create_server(settings(sandbox=True)), mode="legacy") as client:
         assert client.server_info is not None

@@ -10,6 +10,7 @@ from mcp import Client
 from mcp_types import Tool
 
 from hailuo_tasks_mcp.server import create_server
+from hailuo_tasks_mcp.summary import RETRIEVE_TASK, RETRIEVE_TASKS_BATCH
 from helpers import settings
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "tools.json"
@@ -29,6 +30,10 @@ async def test_the_tool_surface_is_the_one_in_the_snapshot() -> None:
         SNAPSHOT.write_text(actual)
 
     assert actual == SNAPSHOT.read_text()
+
+
+async def test_the_tools_go_by_the_names_that_next_steps_use() -> None:
+    assert [tool.name for tool in await published()] == [RETRIEVE_TASK, RETRIEVE_TASKS_BATCH]
 
 
 async def test_all_that_a_model_sees_of_the_tools_is_short() -> None:

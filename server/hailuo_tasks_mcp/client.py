@@ -11,7 +11,7 @@ import httpx
 from hailuo_tasks_mcp.errors import (
     BASE_URL_VARIABLE,
     HailuoTasksError,
-    SettingsError,
+    NetworkSetupError,
     UnreachableError,
     UnreadableAnswerError,
     error_from_answer,
@@ -27,7 +27,6 @@ from hailuo_tasks_mcp.records import (
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.text import clean_text, without_secret
 from hailuo_tasks_mcp.transport import (
-    CHECK_PROXY,
     MAX_ANSWER_BYTES,
     AnswerTooLargeError,
     Transport,
@@ -202,7 +201,7 @@ class HailuoTasksClient:
             if isinstance(error, httpx.ProxyError) and str(error).startswith("4"):
                 # Not one that passes: some proxies lock out whoever asks too often.
                 refused = f"The proxy refuses to reach {base_url} ({reason})"
-                raise SettingsError(refused, CHECK_PROXY) from error
+                raise NetworkSetupError(refused) from error
             raise self._unreachable(f"{base_url} {happened} ({reason})") from error
         return self._read_answer(response, token)
 

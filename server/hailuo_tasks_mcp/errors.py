@@ -1,8 +1,10 @@
 """Everything that can go wrong, worded for the model that reads it.
 
     HailuoTasksError
+    ├── BadArgumentsError      a tool does not take these arguments
     ├── SettingsError          a setting cannot be used
-    │   └── TokenMissingError  there is no token
+    │   ├── TokenMissingError  there is no token
+    │   └── NetworkSetupError  a proxy or certificate is set up wrongly
     ├── TokenRejectedError     the API does not take the token
     ├── AccessDeniedError      the token is good, but not for this
     ├── BalanceUsedUpError     nothing left to pay with
@@ -28,6 +30,8 @@ from hailuo_tasks_mcp.text import clean_text, identifier
 TOKEN_VARIABLE = "ACEDATACLOUD_API_TOKEN"  # noqa: S105 - the name, not a token
 BASE_URL_VARIABLE = "ACEDATACLOUD_API_BASE_URL"
 PLATFORM_URL = "https://platform.acedata.cloud"
+
+_NETWORK_VARIABLES = "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY and SSL_CERT_FILE"
 
 _MESSAGE_LIMIT = 200
 
@@ -75,6 +79,10 @@ class HailuoTasksError(Exception):
         return f"{self.happened}. {self.remedy}{trace}"
 
 
+class BadArgumentsError(HailuoTasksError):
+    """A tool does not take these arguments, so nothing is sent."""
+
+
 class SettingsError(HailuoTasksError):
     """A setting cannot be used, so nothing is sent."""
 
@@ -87,6 +95,17 @@ class TokenMissingError(SettingsError):
             "No API token is set",
             f"Ask the user to set the environment variable {TOKEN_VARIABLE} "
             f"in this server's configuration and to restart it; a token is made at {PLATFORM_URL}.",
+        )
+
+
+class NetworkSetupError(SettingsError):
+    """The environment's proxy or certificates cannot be used."""
+
+    def __init__(self, happened: str) -> None:
+        super().__init__(
+            happened,
+            f"Ask the user to correct or unset {_NETWORK_VARIABLES} for this server, and to "
+            "restart it.",
         )
 
 

@@ -62,8 +62,11 @@ def create_server(
             yield client
 
     async def on_list_tools(
-        _: ServerRequestContext[HailuoTasksClient], __: PaginatedRequestParams | None
+        _: ServerRequestContext[HailuoTasksClient], params: PaginatedRequestParams | None
     ) -> ListToolsResult:
+        if params is not None and params.cursor is not None:
+            # All tools fit on one page, so no cursor was ever given out.
+            raise MCPError(code=INVALID_PARAMS, message="Unknown cursor: ask without one.")
         return ListToolsResult(tools=definitions)
 
     async def on_call_tool(

@@ -1,8 +1,8 @@
 """The two tools: what they publish, and what they do.
 
-A tool takes what a call has to work with and its checked arguments, and returns an answer. The
-rest (refusing bad arguments, wording errors, writing the answer down) is the same for every tool
-and is done once, in `call_tool`.
+A tool looks, which is all of the asking and waiting, and then tells what it saw. The rest (refusing
+bad arguments, wording errors, writing the answer down) is the same for every tool and is done once,
+in `call_tool`.
 """
 
 import json
@@ -26,11 +26,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from hailuo_tasks_mcp.client import BatchRecords, HailuoTasksClient
-from hailuo_tasks_mcp.errors import HailuoTasksError
+from hailuo_tasks_mcp.errors import BadArgumentsError, HailuoTasksError
 from hailuo_tasks_mcp.schema import flat_schema
 from hailuo_tasks_mcp.summary import (
-    RETRIEVE_TASK,
-    RETRIEVE_TASKS_BATCH,
     Answer,
     BatchSummary,
     TaskSummary,
@@ -176,14 +174,18 @@ class Call:
         return await follow(ask, task_ids, wait_seconds=wait_seconds, report=report)
 
 
-async def _retrieve_task(call: Call, arguments: RetrieveTaskArguments) -> TaskSummary:
+async def _look_at_task(call: Call, arguments: RetrieveTaskArguments) -> BatchRecords:
     task_id = arguments.task_id
 
     async def ask(_: Sequence[str], *, within_seconds: float) -> BatchRecords:
         record = await call.client.retrieve(task_id, within_seconds=within_seconds)
         return BatchRecords({} if record is None else {task_id: record}, {})
 
-    known = await call.watch(ask, [task_id], arguments.wait_seconds)
+    return await call.watch(ask, [task_id], arguments.wait_seconds)
+
+
+def _tell_of_task(call: Call, arguments: RetrieveTaskArguments, known: BatchRecords) -> TaskSummary:
+    task_id = arguments.task_id
     return summarize_task(
         task_id,
         known.records.get(task_id),
@@ -193,11 +195,15 @@ async def _retrieve_task(call: Call, arguments: RetrieveTaskArguments) -> TaskSu
     )
 
 
-async def _retrieve_tasks_batch(call: Call, arguments: RetrieveTasksBatchArguments) -> BatchSummary:
-    task_ids = arguments.task_ids
-    known = await call.watch(call.client.retrieve_batch, task_ids, arguments.wait_seconds)
+async def _look_at_tasks(call: Call, arguments: RetrieveTasksBatchArguments) -> BatchRecords:
+    return await call.watch(call.client.retrieve_batch, arguments.task_ids, arguments.wait_seconds)
+
+
+def _tell_of_tasks(
+    call: Call, arguments: RetrieveTasksBatchArguments, known: BatchRecords
+) -> BatchSummary:
     return summarize_batch(
-        task_ids,
+        arguments.task_ids,
         known.records,
         known.errors,
         now=call.now(),
@@ -210,67 +216,69 @@ class ToolSpec:
     """One tool.
 
     Attributes:
-        name: what it is called by.
-        title: what a person is shown.
-        description: what a model is told.
+        tool: what is published, but for what depends on the settings or is told of every tool.
         arguments: what its arguments are checked against.
-        answer: what it answers with.
-        handler: what it does.
+        look: asks the API for what the checked arguments name; raises a HailuoTasksError if nothing
+            can be learned.
+        tell: makes the answer of what was learned.
 
     """
 
-    name: str
-    title: str
-    description: str
+    tool: Tool
     arguments: type[BaseModel]
-    answer: type[Answer]
-    handler: Callable[[Call, Any], Awaitable[Answer]]
+    look: Callable[[Call, Any], Awaitable[BatchRecords]]
+    tell: Callable[[Call, Any, BatchRecords], Answer]
+
+    @property
+    def name(self) -> str:
+        """What the tool is called by."""
+        return self.tool.name
 
     def definition(self, max_wait_seconds: int) -> Tool:
         """Return what is published, with the highest `wait_seconds` in force."""
-        input_schema = flat_schema(self.arguments, "validation")
-        input_schema["properties"]["wait_seconds"]["maximum"] = max_wait_seconds
-        return Tool(
-            name=self.name,
-            title=self.title,
-            description=self.description,
-            input_schema=input_schema,
-            output_schema=flat_schema(self.answer, "serialization"),
-            annotations=ToolAnnotations(
-                read_only_hint=True,
-                destructive_hint=False,
-                idempotent_hint=True,
-                open_world_hint=True,
-            ),
-        )
+        definition = self.tool.model_copy(deep=True)
+        definition.description = f"{self.tool.description} {_STATES}"
+        definition.input_schema["properties"]["wait_seconds"]["maximum"] = max_wait_seconds
+        return definition
 
 
+_READS_ONLY = ToolAnnotations(
+    read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True
+)
+
+# Names and descriptions are written out, so that whoever audits the source finds them there.
 TOOLS = (
     ToolSpec(
-        name=RETRIEVE_TASK,
-        title="Retrieve a Hailuo task",
-        description=(
-            "Get the state and the video URLs of one Hailuo (MiniMax) video-generation task. "
-            f"For two or more ids use {RETRIEVE_TASKS_BATCH} instead. {_STATES} "
+        tool=Tool(
+            name="retrieve_task",
+            title="Retrieve a Hailuo task",
+            description="Get the state and the video URLs of one Hailuo (MiniMax) "
+            "video-generation task. For two or more ids use retrieve_tasks_batch instead. "
             "Returns a short JSON object: `done` is true when asking again would change nothing; "
-            "otherwise `next_step` is the call to make. A failed generation is a normal answer."
+            "otherwise `next_step` is the call to make. A failed generation is a normal answer.",
+            input_schema=flat_schema(RetrieveTaskArguments, "validation"),
+            output_schema=flat_schema(TaskSummary, "serialization"),
+            annotations=_READS_ONLY,
         ),
         arguments=RetrieveTaskArguments,
-        answer=TaskSummary,
-        handler=_retrieve_task,
+        look=_look_at_task,
+        tell=_tell_of_task,
     ),
     ToolSpec(
-        name=RETRIEVE_TASKS_BATCH,
-        title="Retrieve several Hailuo tasks",
-        description=(
-            "Get the states and the video URLs of several Hailuo (MiniMax) video-generation "
-            f"tasks in one call. For a single id use {RETRIEVE_TASK} instead. {_STATES} "
+        tool=Tool(
+            name="retrieve_tasks_batch",
+            title="Retrieve several Hailuo tasks",
+            description="Get the states and the video URLs of several Hailuo (MiniMax) "
+            "video-generation tasks in one call. For a single id use retrieve_task instead. "
             "Returns `counts` by state, `tasks` in the order asked, and `done`, which is true "
-            "when all are done; otherwise `next_step` is the call for just those that are not."
+            "when all are done; otherwise `next_step` is the call for just those that are not.",
+            input_schema=flat_schema(RetrieveTasksBatchArguments, "validation"),
+            output_schema=flat_schema(BatchSummary, "serialization"),
+            annotations=_READS_ONLY,
         ),
         arguments=RetrieveTasksBatchArguments,
-        answer=BatchSummary,
-        handler=_retrieve_tasks_batch,
+        look=_look_at_tasks,
+        tell=_tell_of_tasks,
     ),
 )
 
@@ -284,11 +292,8 @@ async def call_tool(
     arguments, an API that does not answer, and, as the last resort, a defect of this server.
     """
     try:
-        checked = spec.arguments.model_validate(arguments or {}, context=call.max_wait_seconds)
-    except ValidationError as error:
-        return _failure(_refusal(spec, error))
-    try:
-        answer = await spec.handler(call, checked)
+        checked = check_arguments(spec, arguments, call.max_wait_seconds)
+        answer = spec.tell(call, checked, await spec.look(call, checked))
     except HailuoTasksError as error:
         # Without its traceback, which may hold megabytes of a bad answer, it is gone at once.
         return _failure(str(error.with_traceback(None)))
@@ -305,6 +310,21 @@ async def call_tool(
     )
 
 
+def check_arguments(
+    spec: ToolSpec, arguments: Mapping[str, Any] | None, max_wait_seconds: int
+) -> BaseModel:
+    """Return a tool's arguments as it takes them.
+
+    Raises:
+        BadArgumentsError: it does not take these.
+
+    """
+    try:
+        return spec.arguments.model_validate(arguments or {}, context=max_wait_seconds)
+    except ValidationError as error:
+        raise _refusal(spec, error) from None
+
+
 def compact_json(data: Any) -> str:
     """Return `data` as JSON in as few characters as it takes."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
@@ -314,7 +334,7 @@ def _failure(text: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
 
-def _refusal(spec: ToolSpec, error: ValidationError) -> str:
+def _refusal(spec: ToolSpec, error: ValidationError) -> BadArgumentsError:
     """Say what is wrong with the arguments, without repeating their values."""
     problems = []
     for detail in error.errors(include_url=False, include_input=False, include_context=False):
@@ -324,7 +344,7 @@ def _refusal(spec: ToolSpec, error: ValidationError) -> str:
     hidden = len(problems) - _SHOWN_PROBLEMS
     shown = "; ".join(problems[:_SHOWN_PROBLEMS]) + (f"; and {hidden} more" if hidden > 0 else "")
     takes = ", ".join(f"`{name}`" for name in spec.arguments.model_fields)
-    return f"Nothing was looked up: {shown}. {spec.name} takes {takes}."
+    return BadArgumentsError(f"Nothing was looked up: {shown}", f"{spec.name} takes {takes}.")
 
 
 _DEFECT = (

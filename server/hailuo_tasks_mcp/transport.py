@@ -16,7 +16,7 @@ import httpx
 from httpx_retries import Retry, RetryTransport
 
 from hailuo_tasks_mcp import __version__
-from hailuo_tasks_mcp.errors import SettingsError
+from hailuo_tasks_mcp.errors import NetworkSetupError
 from hailuo_tasks_mcp.settings import Settings
 
 TRIES = 3
@@ -44,11 +44,6 @@ _LAST_TRY = "hailuo_tasks_mcp.last_try"
 # zlib's word for gzip.
 _GZIP_WBITS = 31
 
-CHECK_PROXY = (
-    "Ask the user to correct or unset HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY and "
-    "SSL_CERT_FILE for this server, and to restart it."
-)
-
 logger = logging.getLogger(__name__)
 
 
@@ -64,7 +59,7 @@ class Transport:
         carrier: carries the requests in place of the network.
 
     Raises:
-        SettingsError: the environment's proxy or certificates cannot be used.
+        NetworkSetupError: the environment's proxy or certificates cannot be used.
 
     """
 
@@ -256,8 +251,7 @@ def _open_http(settings: Settings, carrier: httpx.AsyncBaseTransport | None) -> 
         )
     except (OSError, ValueError, httpx.InvalidURL) as error:
         # Not its text: a proxy's URL may hold a password.
-        raise SettingsError(
+        raise NetworkSetupError(
             "HTTP cannot be set up with the proxy or certificates that the environment "
-            f"names ({type(error).__name__})",
-            CHECK_PROXY,
+            f"names ({type(error).__name__})"
         ) from error
