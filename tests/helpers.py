@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -160,7 +161,9 @@ Connection = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[No
 
 
 @asynccontextmanager
-async def raw_server(on_connection: Connection) -> AsyncIterator[str]:
+async def raw_server(
+    on_connection: Connection, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
     """Handle the connections on a loopback port, byte by byte; yield its address.
 
     A connection is closed when its handler returns, or when the other side has gone.
@@ -176,7 +179,7 @@ async def raw_server(on_connection: Connection) -> AsyncIterator[str]:
         with suppress(ConnectionError):
             await writer.wait_closed()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
     async with server, asyncio.timeout(PATIENCE_SECONDS):
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         await asyncio.gather(*filter(None, handlers))
@@ -196,7 +199,9 @@ def http_answer(body: Any) -> bytes:
 
 
 @asynccontextmanager
-async def listening(answer: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
+async def listening(
+    answer: bytes, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[str, list[bytes]]]:
     """Answer every connection on a loopback port alike; yield its address and what was heard."""
     heard: list[bytes] = []
 
@@ -205,7 +210,7 @@ async def listening(answer: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
         writer.write(answer)
         await writer.drain()
 
-    async with raw_server(on_connection) as address:
+    async with raw_server(on_connection, tls) as address:
         yield address, heard
 
 

@@ -4,15 +4,26 @@ Only what a command needs is imported, when it is needed: `--help` and `--versio
 """
 
 import argparse
+import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from hailuo_tasks_mcp import __version__
 
+if TYPE_CHECKING:
+    import httpx
+
+    from hailuo_tasks_mcp.settings import Settings
+
 DEFAULT_SANDBOX_PORT = 8787
 _HIGHEST_PORT = 65535
+# A person at a terminal is more patient than a host.
+HIGHEST_WAIT_SECONDS = 3600
+_SANDBOX_HELP = "made-up tasks from an embedded sandbox; needs no token and no network"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,14 +35,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     options = _parser().parse_args(argv)
     match options.command:
-        case "demo":
-            from hailuo_tasks_mcp.demo import run_demo
-
-            return run_demo()
+        case None:
+            return _serve(sandbox=options.sandbox)
+        case "check":
+            return _check(options)
+        case "retrieve":
+            return _retrieve(options)
         case "sandbox":
             return _sandbox(options.port)
-    _serve(sandbox=options.sandbox)
-    return 0
+    from hailuo_tasks_mcp.demo import run_demo
+
+    return run_demo()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,12 +58,31 @@ def _parser() -> argparse.ArgumentParser:
         "HAILUO_LOG_LEVEL.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    parser.add_argument(
-        "--sandbox",
-        action="store_true",
-        help="serve made-up tasks from an embedded sandbox; needs no token and no network",
-    )
+    parser.add_argument("--sandbox", action="store_true", help=_SANDBOX_HELP)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    check = _add_command(
+        commands,
+        "check",
+        "find out whether look-ups work here and, if not, why",
+        epilog="Exit code: 0 if all is well, 1 if not.",
+    )
+    check.add_argument("--json", action="store_true", help="print one JSON object, for scripts")
+    retrieve = _add_command(
+        commands,
+        "retrieve",
+        "look tasks up and print what is known of them",
+        epilog="Exit code: 0 if all succeeded, 3 as long as one still runs, otherwise 1 if one "
+        "failed, was not found or could not be looked up; 2 for wrong usage.",
+    )
+    retrieve.add_argument("task_ids", nargs="+", metavar="ID", help="task id, up to 100 of them")
+    retrieve.add_argument(
+        "--wait",
+        type=_wait_seconds,
+        default=0,
+        metavar="SECONDS",
+        help=f"wait for tasks that run, up to {HIGHEST_WAIT_SECONDS} seconds (default: look once)",
+    )
+    retrieve.add_argument("--json", action="store_true", help="print what a model gets")
     commands.add_parser("demo", help="show a conversation with the server, against the sandbox")
     sandbox = commands.add_parser(
         "sandbox", help="serve a stand-in for the Hailuo API on this machine"
@@ -63,20 +96,60 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_command(commands: Any, name: str, summary: str, *, epilog: str) -> argparse.ArgumentParser:
+    """Add a command for people that takes `--sandbox` after its name as well as before it."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=epilog
+    )
+    command.add_argument(
+        "--sandbox", action="store_true", default=argparse.SUPPRESS, help=_SANDBOX_HELP
+    )
+    return command
+
+
 def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > _HIGHEST_PORT:
-        raise argparse.ArgumentTypeError(f"must be 0 to {_HIGHEST_PORT}, not {text!r}")
+    return _whole_number(text, _HIGHEST_PORT)
+
+
+def _wait_seconds(text: str) -> int:
+    return _whole_number(text, HIGHEST_WAIT_SECONDS)
+
+
+def _whole_number(text: str, highest: int) -> int:
+    # No more digits than the highest has: int() chokes on thousands of them.
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > highest:
+        raise argparse.ArgumentTypeError(f"must be 0 to {highest}, not {text[:20]!r}")
     return int(text)
 
 
-def _serve(*, sandbox: bool) -> None:
+def _serve(*, sandbox: bool) -> int:
     import logging
+
+    from hailuo_tasks_mcp.server import create_server
+    from hailuo_tasks_mcp.stdio import serve_stdio
+
+    settings, transport = _set_up(sandbox=sandbox)
+    if settings.problem is not None:
+        logging.getLogger(__name__).error("%s", settings.problem)
+    if sys.stdin.isatty():
+        print(
+            "hailuo-tasks-mcp speaks MCP over stdin and stdout; an MCP host starts it. "
+            "To see it at work: hailuo-tasks-mcp demo",
+            file=sys.stderr,
+        )
+    serve_stdio(create_server(settings, transport=transport))
+    return 0
+
+
+def _set_up(*, sandbox: bool) -> "tuple[Settings, httpx.AsyncBaseTransport | None]":
+    """Return the settings in force and what carries requests in place of the network, if anything.
+
+    From here on the log goes to stderr.
+    """
     from dataclasses import replace
 
     from hailuo_tasks_mcp.logs import log_to_stderr
-    from hailuo_tasks_mcp.server import create_server
     from hailuo_tasks_mcp.settings import LOG_LEVEL_VARIABLE, settings_in_force
-    from hailuo_tasks_mcp.stdio import serve_stdio
 
     environ: Mapping[str, str] = os.environ
     transport = None
@@ -92,15 +165,41 @@ def _serve(*, sandbox: bool) -> None:
         transport = httpx.ASGITransport(create_sandbox())
     settings = replace(settings_in_force(environ), sandbox=sandbox)
     log_to_stderr(settings)
-    if settings.problem is not None:
-        logging.getLogger(__name__).error("%s", settings.problem)
-    if sys.stdin.isatty():
-        print(
-            "hailuo-tasks-mcp speaks MCP over stdin and stdout; an MCP host starts it. "
-            "To see it at work: hailuo-tasks-mcp demo",
-            file=sys.stderr,
-        )
-    serve_stdio(create_server(settings, transport=transport))
+    return settings, transport
+
+
+def _check(options: argparse.Namespace) -> int:
+    import asyncio
+
+    from hailuo_tasks_mcp.check import run_check
+
+    settings, transport = _set_up(sandbox=options.sandbox)
+    _write_any_script()
+    return asyncio.run(run_check(settings, as_json=options.json, transport=transport))
+
+
+def _retrieve(options: argparse.Namespace) -> int:
+    import asyncio
+
+    from hailuo_tasks_mcp.lookup import run_retrieve
+
+    settings, transport = _set_up(sandbox=options.sandbox)
+    _write_any_script()
+    looking = run_retrieve(
+        settings,
+        options.task_ids,
+        wait_seconds=options.wait,
+        as_json=options.json,
+        transport=transport,
+    )
+    return asyncio.run(looking)
+
+
+def _write_any_script() -> None:
+    """Make stdout and stderr take any text: a pipe's encoding, on Windows, may not have Chinese."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
+            stream.reconfigure(encoding="utf-8")
 
 
 def _sandbox(port: int) -> int:

@@ -31,7 +31,7 @@ TOKEN_VARIABLE = "ACEDATACLOUD_API_TOKEN"  # noqa: S105 - the name, not a token
 BASE_URL_VARIABLE = "ACEDATACLOUD_API_BASE_URL"
 PLATFORM_URL = "https://platform.acedata.cloud"
 
-_NETWORK_VARIABLES = "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY and SSL_CERT_FILE"
+NETWORK_VARIABLES = "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY and SSL_CERT_FILE"
 
 _MESSAGE_LIMIT = 200
 
@@ -104,7 +104,7 @@ class NetworkSetupError(SettingsError):
     def __init__(self, happened: str) -> None:
         super().__init__(
             happened,
-            f"Ask the user to correct or unset {_NETWORK_VARIABLES} for this server, and to "
+            f"Ask the user to correct or unset {NETWORK_VARIABLES} for this server, and to "
             "restart it.",
         )
 

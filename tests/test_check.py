@@ -1,0 +1,345 @@
+"""`hailuo-tasks-mcp check`: what it finds, how it says it, and that it gives nothing away."""
+
+import asyncio
+import json
+import socket
+import ssl
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trustme
+
+from hailuo_tasks_mcp import __version__, check
+from hailuo_tasks_mcp.cli import main
+from hailuo_tasks_mcp.errors import SettingsError
+from helpers import (
+    TOKEN,
+    ScriptedApi,
+    example,
+    http_answer,
+    listening,
+    raw_server,
+    read_request,
+    settings,
+)
+
+IMPOSSIBLE_ID = "00000000-0000-0000-0000-000000000000"
+
+
+async def findings(capsys: pytest.CaptureFixture[str], **changes: Any) -> dict[str, dict[str, Any]]:
+    """Return what a check prints as JSON, by step, having seen that its exit code agrees."""
+    code = await check.run_check(settings(**changes), as_json=True)
+    report = json.loads(capsys.readouterr().out)
+    assert report["version"] == __version__
+    assert report["ok"] == (code == 0)
+    assert report["ok"] == all(found["verdict"] != "FAIL" for found in report["checks"])
+    for found in report["checks"]:
+        assert (found["remedy"] is not None) == (found["verdict"] == "FAIL")
+    return {found["step"]: found for found in report["checks"]}
+
+
+def verdicts(found: dict[str, dict[str, Any]], *steps: str) -> list[str]:
+    return [found[step]["verdict"] if step in found else "" for step in steps]
+
+
+@pytest.mark.parametrize("arguments", [["check", "--sandbox"], ["--sandbox", "check"]])
+def test_all_is_well_in_the_sandbox(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 0
+
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.startswith(f"hailuo-tasks-mcp {__version__}, Python ")
+    assert lines[:5] == [
+        "ok    ACEDATACLOUD_API_TOKEN: set, 7 characters",
+        "ok    ACEDATACLOUD_API_BASE_URL: http://localhost",
+        "ok    HAILUO_REQUEST_TIMEOUT_SECONDS: 15, the default",
+        "ok    HAILUO_MAX_WAIT_SECONDS: 50, the default",
+        "ok    HAILUO_LOG_LEVEL: WARNING, the default",
+    ]
+    assert lines[5] == "skip  network: the sandbox is in this process"
+    assert lines[6].startswith("ok    token: accepted by http://localhost (")
+    assert lines[7:] == ["All is well."]
+
+
+def test_without_a_token_it_says_which_variable_to_set(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ACEDATACLOUD_API_TOKEN", raising=False)
+    monkeypatch.setenv("ACEDATACLOUD_API_BASE_URL", "http://127.0.0.1:9")
+
+    assert main(["check"]) == 1
+
+    out = capsys.readouterr().out
+    assert (
+        "FAIL  ACEDATACLOUD_API_TOKEN: not set\n"
+        "      Set ACEDATACLOUD_API_TOKEN; a token is made at https://platform.acedata.cloud.\n"
+    ) in out
+    # The rest of the way is looked at all the same, but nothing is sent.
+    assert "connection: " in out
+    assert "token: " not in out
+    assert out.endswith("Not all is well: see FAIL.\n")
+
+
+def test_a_setting_that_cannot_be_used_is_all_that_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HAILUO_MAX_WAIT_SECONDS", "soon")
+
+    assert main(["check"]) == 1
+
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "FAIL  settings: HAILUO_MAX_WAIT_SECONDS must be a whole number of seconds from 1 to 3600",
+        "      Correct it, or unset it to use the default.",
+        "Not all is well: see FAIL.",
+    ]
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    ("token", "shown"),
+    [
+        (TOKEN, "set, 24 characters, ending in 6789"),
+        ("short-zebra", "set, 11 characters"),
+    ],
+)
+async def test_no_more_of_the_token_is_shown_than_its_last_4_characters(
+    token: str, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with listening(http_answer({})) as (address, _):
+        base_url = f"http://{address}"
+        assert (
+            await check.run_check(settings(api_token=token, api_base_url=base_url), as_json=False)
+            == 0
+        )
+
+    out, err = capsys.readouterr()
+    assert f"ACEDATACLOUD_API_TOKEN: {shown}\n" in out
+    assert token[-5:] not in out + err
+
+
+@pytest.mark.real_time
+async def test_the_token_is_tried_with_an_id_that_cannot_exist(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async with listening(http_answer({})) as (address, heard):
+        found = await findings(capsys, api_base_url=f"http://{address}", max_wait_seconds=240)
+
+    steps = ("name", "connection", "TLS", "token")
+    assert verdicts(found, *steps) == ["ok", "ok", "skip", "ok"]
+    assert all(found[step]["seconds"] >= 0 for step in ("name", "connection", "token"))
+    assert found["HAILUO_MAX_WAIT_SECONDS"]["detail"] == "240"
+    (request,) = heard
+    assert IMPOSSIBLE_ID.encode() in request
+    assert b"Bearer " + TOKEN.encode() in request
+
+
+@pytest.mark.parametrize(
+    ("answer", "detail", "remedy"),
+    [
+        (
+            httpx.Response(401, json={"error": {"code": "invalid_token"}}),
+            "The API rejected the token",
+            "Set ACEDATACLOUD_API_TOKEN to a token that is valid for Hailuo",
+        ),
+        (httpx.Response(403, json={"error": {"code": "used_up"}}), "balance is used up", "Top it"),
+        (httpx.Response(404, text="<html>"), "There is no Hailuo", "Correct ACEDATACLOUD_API_BASE"),
+        (httpx.Response(200, text="<html>"), "not JSON", "Check ACEDATACLOUD_API_BASE_URL"),
+        (httpx.Response(200, json=example("retrieve")), "record of another task", "Check ACEDATA"),
+        (
+            httpx.Response(200, json={"response": {"success": True}}),
+            "tells of a task that cannot be",
+            "something else may be answering there",
+        ),
+        (
+            httpx.Response(429, headers={"retry-after": "90"}, json={"trace_id": "abc-1"}),
+            "rate limit",
+            "later. Not before 90 seconds from now. Trace id for the vendor's support: abc-1.",
+        ),
+    ],
+)
+async def test_what_the_api_says_of_the_token_is_told_with_what_to_do(
+    answer: httpx.Response, detail: str, remedy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sandboxed = settings(sandbox=True)
+
+    assert await check.run_check(sandboxed, as_json=False, transport=ScriptedApi(answer)) == 1
+
+    failed, told, end = capsys.readouterr().out.splitlines()[-3:]
+    assert failed.startswith("FAIL  token: ")
+    assert detail in failed
+    assert told.startswith("      ")
+    assert remedy in told
+    assert end == "Not all is well: see FAIL."
+
+
+@pytest.mark.real_time
+async def test_a_name_that_cannot_be_found_ends_the_way(capsys: pytest.CaptureFixture[str]) -> None:
+    found = await findings(capsys, api_base_url="https://api.invalid")
+
+    assert verdicts(found, "name", "connection", "token") == ["FAIL", "", ""]
+    assert found["name"]["detail"].startswith("api.invalid:443: ")
+    assert "ACEDATACLOUD_API_BASE_URL" in found["name"]["remedy"]
+
+
+@pytest.mark.real_time
+async def test_a_port_where_nothing_listens_ends_the_way(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{bound.getsockname()[1]}"
+        found = await findings(capsys, api_base_url=f"http://{address}")
+
+    assert verdicts(found, "name", "connection", "token") == ["ok", "FAIL", ""]
+    assert address in found["connection"]["detail"]
+    assert "HTTPS_PROXY" in found["connection"]["remedy"]
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def certified(authority: trustme.CA, name: str = "localhost") -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    return context
+
+
+@pytest.mark.real_time
+async def test_a_certificate_of_the_users_own_authority_is_trusted_through_ssl_cert_file(
+    authority: trustme.CA,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    async with listening(http_answer({}), certified(authority)) as (address, _):
+        found = await findings(capsys, api_base_url=f"https://localhost:{address.split(':')[1]}")
+
+    assert verdicts(found, "name", "connection", "TLS", "token") == ["ok"] * 4
+    assert found["TLS"]["detail"] == "TLSv1.3, the certificate is good"
+
+
+@pytest.mark.real_time
+async def test_a_certificate_that_is_not_trusted_is_told_with_what_to_do(
+    authority: trustme.CA, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with listening(http_answer({}), certified(authority)) as (address, heard):
+        found = await findings(capsys, api_base_url=f"https://localhost:{address.split(':')[1]}")
+
+    assert verdicts(found, "connection", "TLS", "token") == ["ok", "FAIL", ""]
+    assert "unable to get local issuer certificate" in found["TLS"]["detail"]
+    assert "SSL_CERT_FILE" in found["TLS"]["remedy"]
+    assert heard == []
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("greeting", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
+async def test_what_does_not_speak_tls_is_told(
+    greeting: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def on_connection(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(greeting)
+        await writer.drain()
+
+    async with raw_server(on_connection) as address:
+        found = await findings(capsys, api_base_url=f"https://{address}")
+
+    assert verdicts(found, "connection", "TLS", "token") == ["ok", "FAIL", ""]
+    assert found["TLS"]["detail"].startswith(f"{address}: ")
+
+
+@pytest.mark.real_time
+async def test_what_says_nothing_is_given_up(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "STEP_SECONDS", 0.1)
+
+    async def on_connection(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with raw_server(on_connection) as address:
+        found = await findings(capsys, api_base_url=f"https://{address}")
+
+    assert verdicts(found, "connection", "TLS") == ["ok", "FAIL"]
+    assert found["TLS"]["detail"] == f"no answer from {address} in 0.1 s"
+
+
+@pytest.mark.real_time
+async def test_with_a_proxy_the_way_to_the_proxy_is_looked_at(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with listening(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n") as (proxy, heard):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://someone:secret-word@{proxy}")
+        found = await findings(capsys, api_base_url="https://api.invalid")
+
+    steps = ("proxy", "name", "connection", "TLS", "token")
+    assert verdicts(found, *steps) == ["ok", "ok", "ok", "skip", "FAIL"]
+    assert found["proxy"]["detail"] == f"requests go through {proxy}"
+    assert "refuses to reach https://api.invalid" in found["token"]["detail"]
+    assert "HTTPS_PROXY" in found["token"]["remedy"]
+    assert "secret-word" not in json.dumps(found)
+    assert heard[0].startswith(b"CONNECT api.invalid:443 ")
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    ("variables", "goal"),
+    [
+        ({"ALL_PROXY": "socks5://127.0.0.1:{port}"}, "127.0.0.1:{port}"),
+        ({"HTTPS_PROXY": "127.0.0.1:{port}"}, "127.0.0.1:{port}"),
+        ({"HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": "invalid"}, "api.invalid:443"),
+        ({"HTTPS_PROXY": "http://127.0.0.1:a"}, "api.invalid:443"),
+        ({"HTTP_PROXY": "http://127.0.0.1:1"}, "api.invalid:443"),
+    ],
+)
+async def test_it_goes_the_way_that_the_requests_go(
+    variables: dict[str, str],
+    goal: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value.format(port=port))
+        found = await findings(capsys, api_base_url="https://api.invalid")
+
+    (failed,) = [step for step in found.values() if step["verdict"] == "FAIL"]
+    assert failed["detail"].startswith(f"{goal.format(port=port)}: ")
+
+
+@pytest.mark.real_time
+async def test_what_goes_to_this_machine_in_the_clear_passes_no_proxy(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+
+    async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(http_answer({}))
+        await writer.drain()
+
+    async with raw_server(on_connection) as address:
+        found = await findings(capsys, api_base_url=f"http://{address}")
+
+    assert "proxy" not in found
+    assert verdicts(found, "token") == ["ok"]
+
+
+async def test_a_problem_of_the_settings_sends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    api = ScriptedApi(httpx.Response(200, json={}))
+    broken = settings(problem=SettingsError("It is wrong", "Ask the user to mend it."))
+
+    assert await check.run_check(broken, as_json=False, transport=api) == 1
+
+    assert "Ask the user" not in capsys.readouterr().out
+    assert api.requests == []
