@@ -1,10 +1,13 @@
 # `make demo` and `make test` need Python 3.11+ and nothing else; each makes what it needs.
+# `make bundle` needs Node.js as well, because the tool that packs bundles is written for it.
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
+MCPB := npx --yes --package @anthropic-ai/mcpb@2.1.2 mcpb
+BUNDLE := dist/hailuo-tasks-mcp.mcpb
 
-.PHONY: demo test clean
+.PHONY: demo test bundle clean
 
 demo: .venv/installed
 	@$(BIN)/hailuo-tasks-mcp demo
@@ -15,8 +18,16 @@ test: .venv/installed-test
 	$(BIN)/mypy
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
 
+bundle: icon.png
+	$(MCPB) validate manifest.json
+	@mkdir -p dist
+	$(MCPB) pack . $(BUNDLE)
+
+icon.png: scripts/draw_icon.py .venv/installed-test
+	$(BIN)/python scripts/draw_icon.py $@
+
 clean:
-	rm -rf .venv dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv dist icon.png .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("hailuo-tasks-mcp needs Python 3.11 or newer; try make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'

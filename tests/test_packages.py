@@ -1,0 +1,128 @@
+"""The wheel and the sdist: what is in them, and that the command works where only they are."""
+
+import json
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+from hailuo_tasks_mcp import __version__
+from repository import ROOT, littered_copy
+from stdio_process import envelope, message
+
+NAME = f"hailuo_tasks_mcp-{__version__}"
+# Building takes a second; installing has to fetch all that the package depends on.
+PATIENCE_SECONDS = 180
+
+
+def run(
+    *command: str, folder: Path | None = None, stdin: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    result = subprocess.run(  # noqa: S603 - the command is ours
+        command,
+        input=stdin,
+        capture_output=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+        cwd=folder,
+    )
+    assert result.returncode == 0, result.stderr.decode()
+    return result
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build from a repository full of litter; return the folder with the wheel and the sdist."""
+    folder = tmp_path_factory.mktemp("packages")
+    copy = littered_copy(folder)
+    run(sys.executable, "-m", "hatchling", "build", "-d", str(folder), folder=copy)
+    return folder
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
+    with zipfile.ZipFile(built / f"{NAME}-py3-none-any.whl") as wheel:
+        names = set(wheel.namelist())
+
+    code = {f"hailuo_tasks_mcp/{path.name}" for path in (ROOT / "server").glob("*/*.py")}
+    info = f"{NAME}.dist-info"
+    assert names == code | {
+        "hailuo_tasks_mcp/py.typed",
+        f"{info}/METADATA",
+        f"{info}/RECORD",
+        f"{info}/WHEEL",
+        f"{info}/entry_points.txt",
+        f"{info}/licenses/LICENSE",
+    }
+
+
+def test_the_wheel_tells_the_registry_whose_it_is(built: Path) -> None:
+    with zipfile.ZipFile(built / f"{NAME}-py3-none-any.whl") as wheel:
+        metadata = Parser().parsestr(wheel.read(f"{NAME}.dist-info/METADATA").decode())
+
+    entry = json.loads((ROOT / "server.json").read_text())
+    assert metadata["Name"] == entry["packages"][0]["identifier"]
+    assert metadata["Version"] == entry["packages"][0]["version"]
+    assert f"mcp-name: {entry['name']}" in metadata.get_payload()
+
+
+def test_the_sdist_holds_what_it_takes_to_build_test_and_bundle(built: Path) -> None:
+    with tarfile.open(built / f"{NAME}.tar.gz") as sdist:
+        names = {name.removeprefix(f"{NAME}/") for name in sdist.getnames()}
+
+    assert names >= {
+        "README.md",
+        "README.zh-CN.md",
+        "CONTRIBUTING.md",
+        "LICENSE",
+        "Makefile",
+        ".ci/run",
+        "manifest.json",
+        "server.json",
+        ".mcpbignore",
+        "scripts/draw_icon.py",
+        "server/main.py",
+        "server/hailuo_tasks_mcp/py.typed",
+        "tests/helpers.py",
+        "tests/examples/retrieve.json",
+        "tests/snapshots/tools.json",
+    }
+    for litter in (".env", "__pycache__", "_cache", ".venv", "dist/", "notes.txt"):
+        assert [name for name in names if litter in name] == []
+
+
+@pytest.fixture(scope="module")
+def installed(built: Path) -> Path:
+    """Install the wheel where nothing else is; return the folder of its commands."""
+    environment = built / "environment"
+    venv.create(environment, with_pip=True)
+    commands = environment / ("Scripts" if sys.platform == "win32" else "bin")
+    pip = (str(commands / "python"), "-m", "pip", "-q", "--disable-pip-version-check")
+    run(*pip, "install", str(built / f"{NAME}-py3-none-any.whl"))
+    return commands
+
+
+def test_the_command_works_where_only_the_wheel_is(installed: Path, tmp_path: Path) -> None:
+    command = str(installed / "hailuo-tasks-mcp")
+
+    version = run(command, "--version", folder=tmp_path).stdout.decode()
+    checked = run(command, "check", "--sandbox", "--json", folder=tmp_path).stdout
+    listed = run(
+        command,
+        "--sandbox",
+        folder=tmp_path,
+        stdin=message(1, "tools/list", envelope()),
+    )
+
+    assert version.split() == ["hailuo-tasks-mcp", __version__]
+    assert json.loads(checked)["ok"]
+    answer = json.loads(listed.stdout)
+    assert [tool["name"] for tool in answer["result"]["tools"]] == [
+        "retrieve_task",
+        "retrieve_tasks_batch",
+    ]
+    assert listed.stderr == b""
