@@ -8,8 +8,7 @@ test fails while one of them is stale.
 
 import asyncio
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +51,7 @@ _CHINESE = {
     "type": "类型",
     "default": "默认值",
     "what": "说明",
+    ", ": "，",
     "required": "必填",
     "string": "字符串",
     "integer": "整数",
@@ -77,16 +77,14 @@ async def written(language: str, text: str) -> str:
     async with Client(server) as client:
         parts = {"tools": _tool_table((await client.list_tools()).tools, language)}
         for name, (tool, arguments) in _CALLS.items():
-            parts[name] = _worked_answer(
-                tool, arguments, await client.call_tool(tool, arguments)
-            )
+            parts[name] = _worked_answer(tool, arguments, await client.call_tool(tool, arguments))
     for name, part in parts.items():
-        pattern = rf"(<!-- {name}: begin [^>]*-->\n).*?(<!-- {name}: end -->)"
-        text, count = re.subn(
-            pattern, lambda match, part=part: f"{match[1]}{part}\n{match[2]}", text, flags=re.DOTALL
-        )
-        if count != 1:
-            raise SystemExit(f"{READMES[language].name} must have one part named {name}")
+        begin_mark = f"<!-- {name}: begin (python scripts/write_docs.py) -->\n"
+        head, begin, rest = text.partition(begin_mark)
+        _, end, tail = rest.partition(f"<!-- {name}: end -->")
+        if not (begin and end):
+            raise SystemExit(f"{READMES[language].name} has no part named {name}")
+        text = f"{head}{begin}{part}\n{end}{tail}"
     return text
 
 
@@ -106,16 +104,22 @@ def _tool_table(tools: list[Tool], language: str) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _kind(schema: Mapping[str, Any], said: Any) -> str:
+def _kind(schema: Mapping[str, Any], said: Callable[[str], str]) -> str:
     """Say what values a parameter takes."""
     match schema:
         case {"type": "string", "minLength": least, "maxLength": most, "pattern": pattern}:
-            return f"{said('string')}, {said('{} to {} characters').format(least, most)}, `{pattern}`"
+            parts = [
+                said("string"),
+                said("{} to {} characters").format(least, most),
+                f"`{pattern}`",
+            ]
         case {"type": "integer", "minimum": least, "maximum": most}:
-            return f"{said('integer')}, {said('{} to {}').format(least, most)}"
+            parts = [said("integer"), said("{} to {}").format(least, most)]
         case {"type": "array", "minItems": least, "maxItems": most}:
-            return f"{said('list of strings')}, {said('{} to {} items').format(least, most)}"
-    raise SystemExit(f"no words for {schema}")
+            parts = [said("list of strings"), said("{} to {} items").format(least, most)]
+        case _:
+            raise SystemExit(f"no words for {schema}")
+    return said(", ").join(parts)
 
 
 def _worked_answer(tool: str, arguments: Mapping[str, Any], result: CallToolResult) -> str:

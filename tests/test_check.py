@@ -24,13 +24,15 @@ from helpers import (
     read_request,
     settings,
 )
+from repository import variables_that_are_read
 
 IMPOSSIBLE_ID = "00000000-0000-0000-0000-000000000000"
 
 
 async def findings(capsys: pytest.CaptureFixture[str], **changes: Any) -> dict[str, dict[str, Any]]:
     """Return what a check prints as JSON, by step, having seen that its exit code agrees."""
-    code = await check.run_check(settings(**changes), as_json=True)
+    transport = changes.pop("transport", None)
+    code = await check.run_check(settings(**changes), as_json=True, transport=transport)
     report = json.loads(capsys.readouterr().out)
     assert report["version"] == __version__
     assert report["ok"] == (code == 0)
@@ -333,6 +335,14 @@ async def test_what_goes_to_this_machine_in_the_clear_passes_no_proxy(
 
     assert "proxy" not in found
     assert verdicts(found, "token") == ["ok"]
+
+
+async def test_every_variable_that_is_read_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    found = await findings(
+        capsys, sandbox=True, transport=ScriptedApi(httpx.Response(200, json={}))
+    )
+
+    assert list(found)[: len(variables_that_are_read())] == variables_that_are_read()
 
 
 async def test_a_problem_of_the_settings_sends_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """The command line."""
 
 import asyncio
+import re
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from hailuo_tasks_mcp import __version__
 from hailuo_tasks_mcp.cli import main
 from hailuo_tasks_mcp.sandbox_http import bind_sandbox
 from helpers import DOCUMENTED_ID, PATIENCE_SECONDS
+from repository import variables_that_are_read
 
 ROOT = Path(__file__).parent.parent
 HEAVY = ("mcp", "mcp_types", "pydantic", "httpx", "starlette", "uvicorn")
@@ -47,6 +49,14 @@ def test_help_and_version_load_nothing_heavy(option: str) -> None:
 
 def test_the_version_is_printed() -> None:
     assert run("-m", "hailuo_tasks_mcp", "--version").stdout == f"hailuo-tasks-mcp {__version__}\n"
+
+
+def test_help_names_every_variable_that_is_read(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+
+    named = re.findall(r"[A-Z]+(?:_[A-Z]+)+", capsys.readouterr().out)
+    assert named == variables_that_are_read()
 
 
 def test_the_bundles_entry_point_is_the_same_command() -> None:
