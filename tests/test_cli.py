@@ -1,6 +1,7 @@
 """The command line."""
 
 import asyncio
+import os
 import re
 import signal
 import socket
@@ -80,6 +81,24 @@ def test_a_port_that_is_taken_is_said_so(capsys: pytest.CaptureFixture[str]) -> 
         assert main(["sandbox", "--port", str(port)]) == 1
 
     assert f"hailuo-tasks-mcp: port {port}: Address already in use" in capsys.readouterr().err
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    "arguments", [["check", "--sandbox"], ["retrieve", "--sandbox", DOCUMENTED_ID], ["demo"]]
+)
+async def test_a_reader_that_has_had_enough_is_no_error_to_tell_of(arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "hailuo_tasks_mcp", *arguments, stdout=writing, stderr=PIPE
+    )
+    os.close(writing)
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        _, err = await process.communicate()
+
+    assert (process.returncode, err) == (1, b"")
 
 
 def test_the_sandbox_listens_on_this_machine_only() -> None:

@@ -9,10 +9,13 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hailuo_tasks_mcp import __version__
+
+Command = Callable[[argparse.Namespace], int]
+"""Runs with what was parsed and returns the exit code."""
 
 if TYPE_CHECKING:
     import httpx
@@ -34,18 +37,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         # without a traceback, even while the imports below are still going on.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     options = _parser().parse_args(argv)
-    match options.command:
-        case None:
-            return _serve(sandbox=options.sandbox)
-        case "check":
-            return _check(options)
-        case "retrieve":
-            return _retrieve(options)
-        case "sandbox":
-            return _sandbox(options.port)
-    from hailuo_tasks_mcp.demo import run_demo
+    return _serve(options) if options.run is _serve else _run_for_people(options)
 
-    return run_demo()
+
+def _run_for_people(options: argparse.Namespace) -> int:
+    """Run a command that writes to a person or a script, and not to an MCP host."""
+    # Prompts are in any script, and a pipe's encoding, on Windows, may not have Chinese.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
+            stream.reconfigure(encoding="utf-8")
+    exit_code = 1
+    try:
+        exit_code = options.run(options)
+        sys.stdout.flush()
+    except* BrokenPipeError:
+        # Whoever read, `head` perhaps, has had enough. Python would flush once more at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return exit_code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,10 +67,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("--sandbox", action="store_true", help=_SANDBOX_HELP)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    parser.set_defaults(run=_serve)
+    commands = parser.add_subparsers(metavar="COMMAND")
     check = _add_command(
         commands,
         "check",
+        _check,
         "find out whether look-ups work here and, if not, why",
         epilog="Exit code: 0 if all is well, 1 if not.",
     )
@@ -70,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     retrieve = _add_command(
         commands,
         "retrieve",
+        _retrieve,
         "look tasks up and print what is known of them",
         epilog="Exit code: 0 if all succeeded, 3 as long as one still runs, otherwise 1 if one "
         "failed, was not found or could not be looked up; 2 for wrong usage.",
@@ -83,10 +94,14 @@ def _parser() -> argparse.ArgumentParser:
         help=f"wait for tasks that run, up to {HIGHEST_WAIT_SECONDS} seconds (default: look once)",
     )
     retrieve.add_argument("--json", action="store_true", help="print what a model gets")
-    commands.add_parser("demo", help="show a conversation with the server, against the sandbox")
+    demo = commands.add_parser(
+        "demo", help="show a conversation with the server, against the sandbox"
+    )
+    demo.set_defaults(run=_demo)
     sandbox = commands.add_parser(
         "sandbox", help="serve a stand-in for the Hailuo API on this machine"
     )
+    sandbox.set_defaults(run=_sandbox)
     sandbox.add_argument(
         "--port",
         type=_port,
@@ -96,14 +111,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_command(commands: Any, name: str, summary: str, *, epilog: str) -> argparse.ArgumentParser:
-    """Add a command for people that takes `--sandbox` after its name as well as before it."""
+def _add_command(
+    commands: Any, name: str, run: Command, summary: str, *, epilog: str
+) -> argparse.ArgumentParser:
+    """Add a command that takes `--sandbox` after its name as well as before it."""
     command: argparse.ArgumentParser = commands.add_parser(
         name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=epilog
     )
     command.add_argument(
         "--sandbox", action="store_true", default=argparse.SUPPRESS, help=_SANDBOX_HELP
     )
+    command.set_defaults(run=run)
     return command
 
 
@@ -122,13 +140,13 @@ def _whole_number(text: str, highest: int) -> int:
     return int(text)
 
 
-def _serve(*, sandbox: bool) -> int:
+def _serve(options: argparse.Namespace) -> int:
     import logging
 
     from hailuo_tasks_mcp.server import create_server
     from hailuo_tasks_mcp.stdio import serve_stdio
 
-    settings, transport = _set_up(sandbox=sandbox)
+    settings, transport = _set_up(sandbox=options.sandbox)
     if settings.problem is not None:
         logging.getLogger(__name__).error("%s", settings.problem)
     if sys.stdin.isatty():
@@ -174,7 +192,6 @@ def _check(options: argparse.Namespace) -> int:
     from hailuo_tasks_mcp.check import run_check
 
     settings, transport = _set_up(sandbox=options.sandbox)
-    _write_any_script()
     return asyncio.run(run_check(settings, as_json=options.json, transport=transport))
 
 
@@ -184,7 +201,6 @@ def _retrieve(options: argparse.Namespace) -> int:
     from hailuo_tasks_mcp.lookup import run_retrieve
 
     settings, transport = _set_up(sandbox=options.sandbox)
-    _write_any_script()
     looking = run_retrieve(
         settings,
         options.task_ids,
@@ -195,19 +211,18 @@ def _retrieve(options: argparse.Namespace) -> int:
     return asyncio.run(looking)
 
 
-def _write_any_script() -> None:
-    """Make stdout and stderr take any text: a pipe's encoding, on Windows, may not have Chinese."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
-            stream.reconfigure(encoding="utf-8")
+def _demo(_: argparse.Namespace) -> int:
+    from hailuo_tasks_mcp.demo import run_demo
+
+    return run_demo()
 
 
-def _sandbox(port: int) -> int:
+def _sandbox(options: argparse.Namespace) -> int:
     from hailuo_tasks_mcp.sandbox_http import serve_sandbox
 
     try:
-        serve_sandbox(port)
+        serve_sandbox(options.port)
     except OSError as error:
-        print(f"hailuo-tasks-mcp: port {port}: {error.strerror}", file=sys.stderr)
+        print(f"hailuo-tasks-mcp: port {options.port}: {error.strerror}", file=sys.stderr)
         return 1
     return 0
