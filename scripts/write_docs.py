@@ -62,7 +62,7 @@ _CHINESE = {
     "Task id, as the video generation returned it.": "视频生成接口返回的任务 ID。",
     "1 to 100 task ids; the answer keeps their order.": "1 到 100 个任务 ID，结果按此顺序返回。",
     "Seconds to wait for running tasks to end; answers as soon as they have. 0: at once.": (
-        "最多等待运行中的任务多少秒；任务一结束立即返回。0 表示立刻返回。"
+        "等待运行中任务结束的最长秒数；任务一结束就返回。0 表示不等待。"
     ),
 }
 

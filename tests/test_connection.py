@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import ssl
 from typing import Any
 
 import httpx
 import pytest
+import trustme
 
 from hailuo_tasks_mcp.client import HailuoTasksClient
 from hailuo_tasks_mcp.errors import (
@@ -13,6 +15,7 @@ from hailuo_tasks_mcp.errors import (
     TokenMissingError,
     UnreachableError,
     UnreadableAnswerError,
+    UntrustedError,
     WrongBaseUrlError,
 )
 from helpers import TOKEN, ScriptedApi, example, failure_of, listening, retrieve, settings
@@ -236,6 +239,23 @@ async def test_a_bad_proxy_or_certificate_is_told_at_the_call(
             await client.retrieve("t")
 
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.real_time
+async def test_a_certificate_that_is_not_trusted_is_told_with_what_to_set() -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(tls)
+    async with listening(b"", tls) as (api, heard):
+        base_url = f"https://localhost:{api.rpartition(':')[2]}"
+        async with HailuoTasksClient(settings(api_base_url=base_url)) as client:
+            with pytest.raises(UntrustedError) as caught:
+                await client.retrieve("t")
+
+    told = str(caught.value)
+    assert told.startswith(f"The certificate of {base_url.removeprefix('https://')} is not trusted")
+    assert "SSL_CERT_FILE" in told
+    assert not caught.value.passing
+    assert heard == []
 
 
 @pytest.mark.real_time

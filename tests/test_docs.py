@@ -261,7 +261,7 @@ def shape(readme: str) -> dict[str, Any]:
         "headings": [len(level) for level in re.findall(r"^(#+) ", text, re.MULTILINE)],
         "rows": len(re.findall(r"^\|", text, re.MULTILINE)),
         "items": len(re.findall(r"^- ", text, re.MULTILINE)),
-        "modules": re.findall(r"^\| `(\w+)`", text, re.MULTILINE),
+        "modules": re.findall(r"^\| `(\w+)`(?: \||[,、])", text, re.MULTILINE),
         "json": blocks(readme, "json"),
         "toml": blocks(readme, "toml"),
         "commands": [words(command) for command in commands(readme)],

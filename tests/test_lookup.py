@@ -208,7 +208,7 @@ def test_without_a_token_it_says_which_variable_to_set(
     out, err = capsys.readouterr()
     assert out == ""
     assert err == (
-        "hailuo-tasks-mcp: No API token is set. Set ACEDATACLOUD_API_TOKEN; a token is made at "
+        "hailuo-tasks-mcp: No API token is set. Set ACEDATACLOUD_API_TOKEN; create one at "
         "https://platform.acedata.cloud.\n"
     )
 

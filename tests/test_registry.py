@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from hailuo_tasks_mcp import __version__
+from hailuo_tasks_mcp.errors import PLATFORM_URL
 from hailuo_tasks_mcp.settings import LOG_LEVELS, Settings, read_settings
 from repository import ROOT, project, variables_that_are_read
 
@@ -95,4 +96,4 @@ def test_no_url_is_given_that_does_not_exist() -> None:
     text = json.dumps(json.loads((ROOT / "server.json").read_text()))
 
     urls = re.findall(r"https?://[^\s\"]+", text)
-    assert set(urls) == {SCHEMA, Settings().api_base_url}
+    assert set(urls) == {SCHEMA, Settings().api_base_url, PLATFORM_URL}

@@ -17,6 +17,7 @@ from hailuo_tasks_mcp.errors import (
     TokenRejectedError,
     UnreachableError,
     UnreadableAnswerError,
+    UntrustedError,
     UpstreamError,
     WrongBaseUrlError,
     duration,
@@ -36,10 +37,13 @@ def advice(error: HailuoTasksError) -> str:
 _ADVICE: dict[type[HailuoTasksError], str] = {
     BadArgumentsError: "See hailuo-tasks-mcp retrieve --help.",
     SettingsError: "Correct it, or unset it to use the default.",
-    TokenMissingError: f"Set {TOKEN_VARIABLE}; a token is made at {PLATFORM_URL}.",
+    TokenMissingError: f"Set {TOKEN_VARIABLE}; create one at {PLATFORM_URL}.",
     NetworkSetupError: f"Correct or unset {NETWORK_VARIABLES}.",
-    TokenRejectedError: f"Set {TOKEN_VARIABLE} to a token that is valid for Hailuo; tokens are "
-    f"made at {PLATFORM_URL}.",
+    UntrustedError: "If something on the way opens TLS (a company's proxy, a virus scanner), set "
+    "SSL_CERT_FILE to a PEM file with its certificate beside the usual ones; otherwise check "
+    f"{BASE_URL_VARIABLE}.",
+    TokenRejectedError: f"Set {TOKEN_VARIABLE} to a token that is valid for Hailuo; create one "
+    f"at {PLATFORM_URL}.",
     AccessDeniedError: f"Check at {PLATFORM_URL} that the account is active and may use Hailuo.",
     BalanceUsedUpError: f"Top it up at {PLATFORM_URL}.",
     RequestRejectedError: "Trying again will not help.",

@@ -22,6 +22,7 @@ from hailuo_tasks_mcp.errors import (
     HailuoTasksError,
     TokenMissingError,
     UnreadableAnswerError,
+    UntrustedError,
 )
 from hailuo_tasks_mcp.settings import (
     LOG_LEVEL_VARIABLE,
@@ -117,13 +118,13 @@ async def _examine(
 
 
 def _settings_in_force(settings: Settings) -> list[Finding]:
-    problem = settings.problem
-    if problem is not None:
-        return [
-            Finding(
-                step="settings", verdict="FAIL", detail=problem.happened, remedy=advice(problem)
-            )
-        ]
+    if settings.problem is not None:
+        happened, remedy = settings.problem.happened, advice(settings.problem)
+        return [Finding(step="settings", verdict="FAIL", detail=happened, remedy=remedy)]
+    log_level = _in_force(LOG_LEVEL_VARIABLE, settings.log_level, Settings().log_level)
+    if settings.sandbox:
+        own = "the sandbox's own; of yours only the log level is read"
+        return [Finding(step="settings", verdict="skip", detail=own), log_level]
     if settings.api_token is None:
         remedy = advice(TokenMissingError())
         token = Finding(step=TOKEN_VARIABLE, verdict="FAIL", detail="not set", remedy=remedy)
@@ -134,9 +135,8 @@ def _settings_in_force(settings: Settings) -> list[Finding]:
         (BASE_URL_VARIABLE, settings.api_base_url, default.api_base_url),
         (TIMEOUT_VARIABLE, settings.request_timeout_seconds, default.request_timeout_seconds),
         (MAX_WAIT_VARIABLE, settings.max_wait_seconds, default.max_wait_seconds),
-        (LOG_LEVEL_VARIABLE, settings.log_level, default.log_level),
     )
-    return [token, *(_in_force(*other) for other in others)]
+    return [token, *(_in_force(*other) for other in others), log_level]
 
 
 def _in_force(variable: str, value: object, default: object) -> Finding:
@@ -210,12 +210,7 @@ _CONNECTION = _Step(
     _connect,
     f"Check {BASE_URL_VARIABLE} and the firewall; if this network wants a proxy, set HTTPS_PROXY.",
 )
-_TLS = _Step(
-    "TLS",
-    _shake_hands,
-    "If something on the way opens TLS (a company's proxy, a virus scanner), set SSL_CERT_FILE to "
-    "a PEM file with its certificate; if it is set, check that file.",
-)
+_TLS = _Step("TLS", _shake_hands, advice(UntrustedError("")))
 
 
 async def _take(step: _Step, host: str, port: int) -> Finding:
@@ -243,20 +238,19 @@ async def _take(step: _Step, host: str, port: int) -> Finding:
 
 async def _token(settings: Settings, transport: httpx.AsyncBaseTransport | None) -> Finding:
     """Ask for a task that cannot be: who is told that there is none may ask."""
+    asked = "the sandbox" if settings.sandbox else settings.api_base_url
     started = time.monotonic()
     failure: HailuoTasksError | None = None
     try:
         async with HailuoTasksClient(settings, transport=transport) as client:
             if await client.retrieve(IMPOSSIBLE_TASK_ID) is not None:
-                failure = UnreadableAnswerError(
-                    f"{settings.api_base_url} tells of a task that cannot be", ""
-                )
+                failure = UnreadableAnswerError(f"{asked} tells of a task that cannot be", "")
     except HailuoTasksError as error:
         failure = error
     return Finding(
         step="token",
         verdict="FAIL" if failure else "ok",
-        detail=failure.happened if failure else f"accepted by {settings.api_base_url}",
+        detail=failure.happened if failure else f"accepted by {asked}",
         remedy=advice(failure) if failure else None,
         seconds=round(time.monotonic() - started, 3),
     )

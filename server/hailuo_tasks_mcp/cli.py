@@ -26,7 +26,7 @@ DEFAULT_SANDBOX_PORT = 8787
 _HIGHEST_PORT = 65535
 # A person at a terminal is more patient than a host.
 HIGHEST_WAIT_SECONDS = 3600
-_SANDBOX_HELP = "made-up tasks from an embedded sandbox; needs no token and no network"
+_SANDBOX_HELP = "use made-up tasks from an embedded sandbox; needs no token and no network"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         "check",
         _check,
         "find out whether look-ups work here and, if not, why",
-        epilog="Exit code: 0 if all is well, 1 if not.",
+        epilog="Exit code: 0 all is well; 1 not all is.",
     )
     check.add_argument("--json", action="store_true", help="print one JSON object, for scripts")
     retrieve = _add_command(
@@ -82,8 +82,8 @@ def _parser() -> argparse.ArgumentParser:
         "retrieve",
         _retrieve,
         "look tasks up and print what is known of them",
-        epilog="Exit code: 0 if all succeeded, 3 as long as one still runs, otherwise 1 if one "
-        "failed, was not found or could not be looked up; 2 for wrong usage.",
+        epilog="Exit code: 0 all succeeded; 1 none runs any more, but one failed, was not found or "
+        "could not be looked up; 2 wrong usage; 3 one still runs.",
     )
     retrieve.add_argument("task_ids", nargs="+", metavar="ID", help="task id, up to 100 of them")
     retrieve.add_argument(
@@ -94,14 +94,17 @@ def _parser() -> argparse.ArgumentParser:
         help=f"wait for tasks that run, up to {HIGHEST_WAIT_SECONDS} seconds (default: look once)",
     )
     retrieve.add_argument("--json", action="store_true", help="print what a model gets")
-    demo = commands.add_parser(
-        "demo", help="show a conversation with the server, against the sandbox"
+    for command in (check, retrieve):
+        # After the command's name as well as before it.
+        command.add_argument(
+            "--sandbox", action="store_true", default=argparse.SUPPRESS, help=_SANDBOX_HELP
+        )
+    _add_command(
+        commands, "demo", _demo, "show a conversation with the server, against the sandbox"
     )
-    demo.set_defaults(run=_demo)
-    sandbox = commands.add_parser(
-        "sandbox", help="serve a stand-in for the Hailuo API on this machine"
+    sandbox = _add_command(
+        commands, "sandbox", _sandbox, "serve a stand-in for the Hailuo API on this machine"
     )
-    sandbox.set_defaults(run=_sandbox)
     sandbox.add_argument(
         "--port",
         type=_port,
@@ -112,14 +115,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_command(
-    commands: Any, name: str, run: Command, summary: str, *, epilog: str
+    commands: Any, name: str, run: Command, summary: str, *, epilog: str | None = None
 ) -> argparse.ArgumentParser:
-    """Add a command that takes `--sandbox` after its name as well as before it."""
+    description = f"{summary[0].upper()}{summary[1:]}."
     command: argparse.ArgumentParser = commands.add_parser(
-        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=epilog
-    )
-    command.add_argument(
-        "--sandbox", action="store_true", default=argparse.SUPPRESS, help=_SANDBOX_HELP
+        name, help=summary, description=description, epilog=epilog
     )
     command.set_defaults(run=run)
     return command

@@ -4,7 +4,8 @@
     ├── BadArgumentsError      a tool does not take these arguments
     ├── SettingsError          a setting cannot be used
     │   ├── TokenMissingError  there is no token
-    │   └── NetworkSetupError  a proxy or certificate is set up wrongly
+    │   ├── NetworkSetupError  a proxy or certificate file cannot be used
+    │   └── UntrustedError     the certificate that answers is not trusted
     ├── TokenRejectedError     the API does not take the token
     ├── AccessDeniedError      the token is good, but not for this
     ├── BalanceUsedUpError     nothing left to pay with
@@ -106,6 +107,18 @@ class NetworkSetupError(SettingsError):
             happened,
             f"Ask the user to correct or unset {NETWORK_VARIABLES} for this server, and to "
             "restart it.",
+        )
+
+
+class UntrustedError(SettingsError):
+    """What answers at the base URL shows a certificate that is not trusted; nothing is sent."""
+
+    def __init__(self, happened: str) -> None:
+        super().__init__(
+            happened,
+            "If a company's proxy or a virus scanner opens TLS on the way, ask the user to set "
+            "SSL_CERT_FILE for this server to a PEM file with its certificate beside the usual "
+            f"ones, and to restart it; otherwise to check {BASE_URL_VARIABLE}.",
         )
 
 

@@ -7,6 +7,7 @@ sending one again is always safe.
 import asyncio
 import logging
 import math
+import ssl
 import zlib
 from collections.abc import Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -16,7 +17,7 @@ import httpx
 from httpx_retries import Retry, RetryTransport
 
 from hailuo_tasks_mcp import __version__
-from hailuo_tasks_mcp.errors import NetworkSetupError
+from hailuo_tasks_mcp.errors import NetworkSetupError, UntrustedError
 from hailuo_tasks_mcp.settings import Settings
 
 TRIES = 3
@@ -96,6 +97,7 @@ class Transport:
 
         Raises:
             TimeoutError: the deadline came in the first try.
+            UntrustedError: what answers is not trusted, so nothing was sent.
             httpx.RequestError: no whole answer came, the last time it was tried.
             AnswerTooLargeError: too much came.
 
@@ -161,6 +163,12 @@ class _WholeAnswers(httpx.AsyncBaseTransport):
             try:
                 answer = await self._try(request)
             except httpx.RequestError as error:
+                if (reason := _distrust(error)) is not None:
+                    # It will not be trusted a second later.
+                    host = request.url.netloc.decode("ascii")
+                    raise UntrustedError(
+                        f"The certificate of {host} is not trusted ({reason})"
+                    ) from error
                 request.extensions[_LAST_TRY] = error.with_traceback(None)
                 raise
         request.extensions[_LAST_TRY] = answer
@@ -190,6 +198,13 @@ class _WholeAnswers(httpx.AsyncBaseTransport):
         kept = (b"content-type", b"retry-after")
         headers = [field for field in response.headers.raw if field[0].lower() in kept]
         return httpx.Response(response.status_code, headers=headers, content=content)
+
+
+def _distrust(error: BaseException | None) -> str | None:
+    """Return why a certificate is not trusted, if that is what an error comes from."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return None if error is None else error.verify_message
 
 
 async def _read(response: httpx.Response) -> bytes:
