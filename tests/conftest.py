@@ -13,9 +13,11 @@ from simulated_time import SimulatedTimeLoop
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Proxies and certificates of whoever runs the tests are none of theirs.
+# Proxies, certificates and settings of whoever runs the tests are none of theirs.
 for variable in list(os.environ):
-    if variable.lower().endswith("_proxy") or variable.startswith("SSL_CERT_"):
+    if variable.lower().endswith("_proxy") or variable.startswith(
+        ("SSL_CERT_", "ACEDATACLOUD_", "HAILUO_")
+    ):
         del os.environ[variable]
 
 # No deadline: a slow machine is not a wrong answer. In CI the same examples every time.

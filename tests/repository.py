@@ -26,6 +26,8 @@ def littered_copy(folder: Path) -> Path:
     for litter in (
         ".env",
         "server/.env",
+        "server/notes.txt",
+        "server/hailuo_tasks_mcp/key.pem",
         "server/hailuo_tasks_mcp/.env",
         "server/hailuo_tasks_mcp/__pycache__/cli.cpython-311.pyc",
         "server/hailuo_tasks_mcp/.mypy_cache/missing_stubs",

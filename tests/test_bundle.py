@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from hailuo_tasks_mcp import __version__
 from hailuo_tasks_mcp.errors import BASE_URL_VARIABLE, TOKEN_VARIABLE
+from hailuo_tasks_mcp.server import create_server
 from hailuo_tasks_mcp.settings import (
     HIGHEST_MAX_WAIT_SECONDS,
     MAX_WAIT_VARIABLE,
@@ -109,6 +110,8 @@ def filled_in(answers: dict[str, Any]) -> dict[str, str]:
 def test_the_manifest_says_what_the_package_says() -> None:
     assert MANIFEST.name == project()["name"]
     assert MANIFEST.version == __version__
+    assert MANIFEST.display_name == create_server(Settings()).title
+    assert MANIFEST.compatibility.platforms == ["darwin", "win32", "linux"]
     assert MANIFEST.license == project()["license"]
     assert MANIFEST.compatibility.runtimes.python == project()["requires-python"] == ">=3.11"
 
@@ -186,7 +189,7 @@ def test_the_icon_is_drawn_as_a_square_of_512_pixels(tmp_path: Path) -> None:
 def test_the_bundle_holds_what_runs_and_nothing_else(tmp_path: Path) -> None:
     """As the packer sees it: .mcpbignore, which is read as a .gitignore, and .env* of its own."""
     copy = littered_copy(tmp_path)
-    (copy / MANIFEST.icon).write_text("drawn before the bundle is packed")
+    runpy.run_path(str(ROOT / "scripts" / "draw_icon.py"))["draw_icon"]().save(copy / MANIFEST.icon)
     patterns = [".env*", *(copy / ".mcpbignore").read_text().splitlines()]
 
     packed = set(GitIgnoreSpec.from_lines(patterns).match_tree_files(copy, negate=True))

@@ -63,6 +63,31 @@ def test_all_is_well_in_the_sandbox(
     assert lines[4:] == ["All is well."]
 
 
+def test_in_the_sandbox_what_is_set_does_not_matter(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HAILUO_REQUEST_TIMEOUT_SECONDS", "soon")
+    monkeypatch.setenv("ACEDATACLOUD_API_TOKEN", TOKEN)
+
+    assert main(["check", "--sandbox"]) == 0
+
+    assert TOKEN[-4:] not in capsys.readouterr().out
+
+
+def test_times_are_told_in_milliseconds() -> None:
+    finding = check.Finding(step="name", verdict="ok", detail="found", seconds=0.25)
+
+    assert finding.lines() == "ok    name: found (250 ms)"
+
+
+@pytest.mark.real_time
+async def test_an_ipv6_address_is_written_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    found = await findings(capsys, api_base_url="http://[::1]:9")
+
+    (failed,) = [step for step in found.values() if step["verdict"] == "FAIL"]
+    assert failed["detail"].startswith("[::1]:9: ")
+
+
 def test_without_a_token_it_says_which_variable_to_set(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +127,7 @@ def test_a_setting_that_cannot_be_used_is_all_that_is_told(
     ("token", "shown"),
     [
         (TOKEN, "set, 24 characters, ending in 6789"),
+        ("a-long-zebra", "set, 12 characters, ending in ebra"),
         ("short-zebra", "set, 11 characters"),
     ],
 )
@@ -129,6 +155,7 @@ async def test_the_token_is_tried_with_an_id_that_cannot_exist(
 
     steps = ("name", "connection", "TLS", "token")
     assert verdicts(found, *steps) == ["ok", "ok", "skip", "ok"]
+    assert found["TLS"]["detail"] == "plain http, to this machine only"
     assert all(found[step]["seconds"] >= 0 for step in ("name", "connection", "token"))
     assert found["HAILUO_MAX_WAIT_SECONDS"]["detail"] == "240"
     (request,) = heard
@@ -194,7 +221,7 @@ async def test_a_port_where_nothing_listens_ends_the_way(
         found = await findings(capsys, api_base_url=f"http://{address}")
 
     assert verdicts(found, "name", "connection", "token") == ["ok", "FAIL", ""]
-    assert address in found["connection"]["detail"]
+    assert found["connection"]["detail"] == f"{address}: Connection refused"
     assert "HTTPS_PROXY" in found["connection"]["remedy"]
 
 
@@ -239,6 +266,23 @@ async def test_a_certificate_that_is_not_trusted_is_told_with_what_to_do(
 
 
 @pytest.mark.real_time
+async def test_a_certificate_for_another_name_is_told(
+    authority: trustme.CA,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    async with listening(b"", certified(authority, "api.test")) as (address, _):
+        found = await findings(capsys, api_base_url=f"https://localhost:{address.split(':')[1]}")
+
+    assert verdicts(found, "connection", "TLS", "token") == ["ok", "FAIL", ""]
+    assert "Hostname mismatch" in found["TLS"]["detail"]
+    assert "ACEDATACLOUD_API_BASE_URL" in found["TLS"]["remedy"]
+
+
+@pytest.mark.real_time
 @pytest.mark.parametrize("greeting", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
 async def test_what_does_not_speak_tls_is_told(
     greeting: bytes, capsys: pytest.CaptureFixture[str]
@@ -252,6 +296,7 @@ async def test_what_does_not_speak_tls_is_told(
 
     assert verdicts(found, "connection", "TLS", "token") == ["ok", "FAIL", ""]
     assert found["TLS"]["detail"].startswith(f"{address}: ")
+    assert found["TLS"]["remedy"].startswith("Check the scheme, the host and the port of ")
 
 
 @pytest.mark.real_time
@@ -267,7 +312,8 @@ async def test_what_says_nothing_is_given_up(
         found = await findings(capsys, api_base_url=f"https://{address}")
 
     assert verdicts(found, "connection", "TLS") == ["ok", "FAIL"]
-    assert found["TLS"]["detail"] == f"no answer from {address} in 0.1 s"
+    assert found["TLS"]["detail"] == f"{address}: no answer in 0.1 s"
+    assert found["TLS"]["seconds"] >= 0.1
 
 
 @pytest.mark.real_time
@@ -281,6 +327,7 @@ async def test_with_a_proxy_the_way_to_the_proxy_is_looked_at(
     steps = ("proxy", "name", "connection", "TLS", "token")
     assert verdicts(found, *steps) == ["ok", "ok", "ok", "skip", "FAIL"]
     assert found["proxy"]["detail"] == f"requests go through {proxy}"
+    assert found["TLS"]["detail"] == "the proxy is in between"
     assert "refuses to reach https://api.invalid" in found["token"]["detail"]
     assert "HTTPS_PROXY" in found["token"]["remedy"]
     assert "secret-word" not in json.dumps(found)
@@ -321,8 +368,11 @@ async def test_a_proxy_that_opens_tls_is_told_with_what_to_do(
         ({"ALL_PROXY": "socks5://127.0.0.1:{port}"}, "127.0.0.1:{port}"),
         ({"HTTPS_PROXY": "127.0.0.1:{port}"}, "127.0.0.1:{port}"),
         ({"HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": "invalid"}, "api.invalid:443"),
-        ({"HTTPS_PROXY": "http://127.0.0.1:a"}, "api.invalid:443"),
         ({"HTTP_PROXY": "http://127.0.0.1:1"}, "api.invalid:443"),
+        ({"HTTPS_PROXY": "http://127.0.0.1:{port}", "ALL_PROXY": "x.invalid"}, "127.0.0.1:{port}"),
+        ({"HTTPS_PROXY": "proxy.invalid"}, "proxy.invalid:80"),
+        ({"HTTPS_PROXY": "https://proxy.invalid"}, "proxy.invalid:443"),
+        ({"ALL_PROXY": "socks5h://proxy.invalid"}, "proxy.invalid:1080"),
     ],
 )
 async def test_it_goes_the_way_that_the_requests_go(
@@ -340,6 +390,41 @@ async def test_it_goes_the_way_that_the_requests_go(
 
     (failed,) = [step for step in found.values() if step["verdict"] == "FAIL"]
     assert failed["detail"].startswith(f"{goal.format(port=port)}: ")
+    # Whatever stands in between is to be checked first.
+    blamed = "ACEDATACLOUD_API_BASE_URL" if goal.startswith("api.") else "HTTPS_PROXY, HTTP_PROXY"
+    assert failed["remedy"].startswith(f"Check {blamed}")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "detail"),
+    [
+        ("HTTPS_PROXY", "http://127.0.0.1:secret", "The environment names a proxy that is none"),
+        ("HTTPS_PROXY", "http://", "The environment names a proxy that is none"),
+        ("ALL_PROXY", "socks4://127.0.0.1", "The environment names a proxy that is none"),
+        (
+            "SSL_CERT_FILE",
+            "/secret.pem",
+            "SSL_CERT_FILE cannot be used (No such file or directory)",
+        ),
+        ("SSL_CERT_FILE", __file__, "SSL_CERT_FILE cannot be used (no certificate or crl found)"),
+    ],
+)
+async def test_a_proxy_or_certificates_that_cannot_be_used_are_told(
+    variable: str,
+    value: str,
+    detail: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    found = await findings(capsys, api_base_url="https://api.invalid")
+
+    assert found["network"]["verdict"] == "FAIL"
+    assert found["network"]["detail"] == detail
+    assert variable in found["network"]["remedy"]
+    assert "name" not in found
+    assert "secret" not in json.dumps(found)
 
 
 @pytest.mark.real_time

@@ -16,6 +16,7 @@ import pytest
 from hailuo_tasks_mcp import __version__
 from hailuo_tasks_mcp.cli import main
 from hailuo_tasks_mcp.sandbox_http import bind_sandbox
+from hailuo_tasks_mcp.tools import MAX_TASK_IDS
 from helpers import DOCUMENTED_ID, PATIENCE_SECONDS
 from repository import variables_that_are_read
 
@@ -60,6 +61,13 @@ def test_help_names_every_variable_that_is_read(capsys: pytest.CaptureFixture[st
     assert named == variables_that_are_read()
 
 
+def test_help_tells_how_many_ids_are_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["retrieve", "--help"])
+
+    assert f"up to {MAX_TASK_IDS} of them" in capsys.readouterr().out
+
+
 def test_the_bundles_entry_point_is_the_same_command() -> None:
     result = run(str(ROOT / "server" / "main.py"), "--version")
 
@@ -85,13 +93,25 @@ def test_a_port_that_is_taken_is_said_so(capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.real_time
 @pytest.mark.parametrize(
-    "arguments", [["check", "--sandbox"], ["retrieve", "--sandbox", DOCUMENTED_ID], ["demo"]]
+    "arguments",
+    [
+        ["check", "--sandbox"],
+        ["retrieve", "--sandbox", DOCUMENTED_ID],
+        ["demo"],
+        ["sandbox", "--port", "0"],
+    ],
 )
-async def test_a_reader_that_has_had_enough_is_no_error_to_tell_of(arguments: list[str]) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+async def test_a_reader_that_has_had_enough_is_no_error_to_tell_of(
+    arguments: list[str], unbuffered: str
+) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "hailuo_tasks_mcp", *arguments, stdout=writing, stderr=PIPE
+        *(sys.executable, "-m", "hailuo_tasks_mcp", *arguments),
+        stdout=writing,
+        stderr=PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
     )
     os.close(writing)
 

@@ -11,13 +11,15 @@ import tomllib
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from hailuo_tasks_mcp.lookup import ALL_SUCCEEDED, NOT_ALL_SUCCEEDED, STILL_RUNNING, USAGE
 from hailuo_tasks_mcp.sandbox import SANDBOX_TOKEN, create_sandbox
 from hailuo_tasks_mcp.sandbox_http import bind_sandbox, sandbox_server, url_of
 from hailuo_tasks_mcp.settings import Settings
+from hailuo_tasks_mcp.states import State
 from hailuo_tasks_mcp.tools import TOOLS, check_arguments
 from helpers import PATIENCE_SECONDS
 from repository import ROOT, variables_that_are_read
@@ -242,6 +244,15 @@ def test_the_variables_are_told_with_their_defaults(readme: str) -> None:
 
     assert [name for name, _ in rows] == variables_that_are_read()
     assert dict(rows) == {variable["name"]: variable.get("default", "") for variable in entry}
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_states_and_the_exit_codes_are_all_told(readme: str) -> None:
+    (states,) = re.findall(r"^\| `state` \| .*$", text_of(readme), re.MULTILINE)
+    codes = re.findall(r"^\| (\d) \|", text_of(readme), re.MULTILINE)
+
+    assert re.findall(r"`(\w+)`", states)[1:] == list(get_args(State))
+    assert [int(code) for code in codes] == [ALL_SUCCEEDED, NOT_ALL_SUCCEEDED, USAGE, STILL_RUNNING]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

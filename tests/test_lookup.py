@@ -1,7 +1,9 @@
 """`hailuo-tasks-mcp retrieve`: what a person reads, what a script gets, and the exit codes."""
 
+import asyncio
 import io
 import json
+import os
 import sys
 from typing import Any
 
@@ -15,6 +17,7 @@ from hailuo_tasks_mcp.lookup import run_retrieve
 from hailuo_tasks_mcp.sandbox import DOCUMENTED_TIMED_TASK_ID, FAILED_TASK_ID, RUNNING_TASK_ID
 from helpers import (
     DOCUMENTED_ID,
+    PATIENCE_SECONDS,
     ScriptedApi,
     call,
     ended,
@@ -29,6 +32,8 @@ from helpers import (
 )
 from stdio_process import server_process
 
+# Longer than a line, and with places where it could be broken.
+LONG_URL = "https://cdn.test/" + "-a" * 60 + ".mp4"
 PROCESSING = record(started_at=1736863662)
 
 
@@ -130,6 +135,16 @@ async def test_each_task_of_several_has_its_block_in_the_order_asked(
             0,
             ["t: succeeded", "video    https://cdn.test/a.mp4", "missing  1 more failed"],
         ),
+        (
+            ended(success=True, data=[video(url=LONG_URL), video(url=LONG_URL + "2")]),
+            0,
+            [f"  video    {LONG_URL}\n", f"  video    {LONG_URL}2\n"],
+        ),
+        (
+            {**PROCESSING, "request": {"first_image_url": "https://cdn.test/a.png"}},
+            3,
+            ["  image    https://cdn.test/a.png\n"],
+        ),
         ({}, 1, ["t: not_found", "reason   The API knows no such task for this account."]),
         ({"id": "t", "x": 1, "response": 3}, 1, ["t: unknown", "fits no known state"]),
     ],
@@ -157,6 +172,14 @@ async def test_json_is_what_a_model_gets(
     _, out = await shown(capsys, answer, task_ids=task_ids, as_json=True)
 
     assert out == text_of(await call(tool, argument, ScriptedApi(answer))) + "\n"
+
+
+async def test_what_a_model_gets_tells_of_the_models_own_maximum(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, out = await shown(capsys, ok(PROCESSING), wait_seconds=60, as_json=True)
+
+    assert "wait_seconds=50)" in json.loads(out)["next_step"]
 
 
 async def test_a_wait_ends_when_the_task_is_done(capsys: pytest.CaptureFixture[str]) -> None:
@@ -232,6 +255,25 @@ def test_a_person_is_told_what_to_do_about_every_error_and_is_not_sent_to_the_us
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (errors.AccessDeniedError, "https://platform.acedata.cloud that the account is active"),
+        (errors.BalanceUsedUpError, "Top it up at https://platform.acedata.cloud."),
+        (errors.RequestRejectedError, "Trying again will not help."),
+        (errors.RateLimitedError, "try again later"),
+        (errors.UpstreamError, "try again later"),
+        (errors.UnreachableError, "Check the network, the proxy and ACEDATACLOUD_API_BASE_URL"),
+        (errors.UnreadableAnswerError, "Check ACEDATACLOUD_API_BASE_URL"),
+        (errors.WrongBaseUrlError, "Correct ACEDATACLOUD_API_BASE_URL"),
+        (errors.SettingsError, "Correct it"),
+        (errors.BadArgumentsError, "hailuo-tasks-mcp retrieve --help"),
+    ],
+)
+def test_advice_names_what_to_do(kind: type[errors.HailuoTasksError], words: str) -> None:
+    assert words in advice(kind("It happened", "Ask the user."))
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -248,14 +290,17 @@ async def test_on_a_terminal_a_wait_shows_how_far_it_is_in_one_line(
 
     terminal = sys.stderr
     assert isinstance(terminal, Terminal)
-    assert terminal.getvalue().split("\r") == [
+    lines = terminal.getvalue().split("\r")
+    assert all(len(line) < 24 for line in lines)
+    told = [line.rstrip(", ") for line in lines]
+    assert list(dict.fromkeys(told)) == [
         "",
-        "0 of 60 s: processing, ",
-        "2 of 60 s: processing, ",
-        "5 of 60 s: succeeded   ",
-        " " * 20,
-        "",
+        *(f"{second} of 60 s: processing" for second in range(5)),
+        "5 of 60 s: succeeded",
     ]
+    # Nothing is left of it.
+    assert (lines[-2].strip(), lines[-1]) == ("", "")
+    assert len(lines[-2]) == len("5 of 60 s: succeeded")
     assert (code, out.partition("\n")[0]) == (0, "t: succeeded")
 
 
@@ -293,3 +338,28 @@ async def test_a_pipe_gets_any_script_whatever_its_encoding(option: str) -> None
 
     assert "海螺 🐚" in out.decode()
     assert (process.process.returncode, err) == (0, b"")
+
+
+@pytest.mark.real_time
+async def test_a_terminal_without_the_script_shows_what_it_can() -> None:
+    body = example("retrieve")
+    body["response"]["data"][0]["prompt"] = "海螺 🐚"
+    ours, theirs = os.openpty()
+    async with listening(http_answer(body)) as (address, _), asyncio.timeout(PATIENCE_SECONDS):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "hailuo_tasks_mcp", "retrieve", DOCUMENTED_ID),
+            stdout=theirs,
+            stderr=theirs,
+            env={
+                **os.environ,
+                "ACEDATACLOUD_API_BASE_URL": f"http://{address}",
+                "ACEDATACLOUD_API_TOKEN": "t",
+                "PYTHONIOENCODING": "gbk",
+            },
+        )
+        assert await process.wait() == 0
+    os.close(theirs)
+    out = os.read(ours, 10_000)
+    os.close(ours)
+
+    assert "prompt   海螺 ?".encode("gbk") in out

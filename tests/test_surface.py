@@ -11,6 +11,7 @@ from mcp_types import Tool
 
 from hailuo_tasks_mcp.server import create_server
 from hailuo_tasks_mcp.summary import RETRIEVE_TASK, RETRIEVE_TASKS_BATCH
+from hailuo_tasks_mcp.tools import TOOLS
 from helpers import settings
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "tools.json"
@@ -34,6 +35,17 @@ async def test_the_tool_surface_is_the_one_in_the_snapshot() -> None:
 
 async def test_the_tools_go_by_the_names_that_next_steps_use() -> None:
     assert [tool.name for tool in await published()] == [RETRIEVE_TASK, RETRIEVE_TASKS_BATCH]
+
+
+async def test_servers_with_different_maxima_publish_their_own() -> None:
+    highest = []
+    for most in (240, 50):
+        async with Client(create_server(settings(max_wait_seconds=most))) as client:
+            tools = (await client.list_tools()).tools
+        highest += [tool.input_schema["properties"]["wait_seconds"]["maximum"] for tool in tools]
+
+    assert highest == [240, 240, 50, 50]
+    assert "maximum" not in TOOLS[0].tool.input_schema["properties"]["wait_seconds"]
 
 
 async def test_all_that_a_model_sees_of_the_tools_is_short() -> None:

@@ -6,10 +6,9 @@ import platform
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import asdict, dataclass
-from typing import Literal
-from urllib.request import getproxies, proxy_bypass
+from typing import Any, Literal, Self
 
 import httpx
 
@@ -18,12 +17,15 @@ from hailuo_tasks_mcp.advice import advice
 from hailuo_tasks_mcp.client import HailuoTasksClient
 from hailuo_tasks_mcp.errors import (
     BASE_URL_VARIABLE,
+    NETWORK_VARIABLES,
     TOKEN_VARIABLE,
     HailuoTasksError,
+    NetworkSetupError,
     TokenMissingError,
     UnreadableAnswerError,
     UntrustedError,
 )
+from hailuo_tasks_mcp.network import proxy_for, reason_of, trusted_certificates
 from hailuo_tasks_mcp.settings import (
     LOG_LEVEL_VARIABLE,
     MAX_WAIT_VARIABLE,
@@ -38,6 +40,14 @@ _SHOWN_OF_TOKEN = 4
 # Of a shorter one, that much would give too much away.
 _SHORTEST_SHOWN_TOKEN = 12
 _DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+# As httpx has it.
+_HAPPY_EYEBALLS_SECONDS = 0.25
+
+_CHECK_DIRECT_WAY = (
+    f"Check {BASE_URL_VARIABLE}, the network, its DNS and firewall; if this network wants a proxy, "
+    "set HTTPS_PROXY."
+)
+_CHECK_TLS = f"Check the scheme, the host and the port of {BASE_URL_VARIABLE}."
 
 Verdict = Literal["ok", "FAIL", "skip"]
 
@@ -157,81 +167,93 @@ async def _way_to_the_api(settings: Settings) -> AsyncIterator[Finding]:
         yield Finding(step="network", verdict="skip", detail="the sandbox is in this process")
         return
     url = httpx.URL(settings.api_base_url)
-    proxy = _proxy(url)
-    goal = proxy or url
-    host = goal.raw_host.decode("ascii")
-    port = goal.port or _DEFAULT_PORTS.get(goal.scheme, 443)
-    if proxy is not None:
-        yield Finding(step="proxy", verdict="ok", detail=f"requests go through {host}:{port}")
-    for step in (_NAME, _CONNECTION, _TLS):
-        if step is _TLS and (proxy is not None or url.scheme != "https"):
-            why = "the proxy is in between" if proxy else "plain http, to this machine only"
-            yield Finding(step=step.name, verdict="skip", detail=why)
-            return
-        found = await _take(step, host, port)
+    try:
+        proxy = proxy_for(settings.api_base_url)
+        certificates = trusted_certificates() if url.scheme == "https" else None
+    except NetworkSetupError as error:
+        yield Finding(step="network", verdict="FAIL", detail=error.happened, remedy=advice(error))
+        return
+    goal = _Goal.of(proxy.url if proxy else url)
+    if proxy:
+        yield Finding(step="proxy", verdict="ok", detail=f"requests go through {goal}")
+    check_goal = f"Check {NETWORK_VARIABLES}." if proxy else _CHECK_DIRECT_WAY
+    found = await _take("name", _resolve(goal), goal, check_goal)
+    yield found
+    if found.verdict != "FAIL":
+        found = await _take("connection", _connect(goal), goal, check_goal)
         yield found
-        if found.verdict == "FAIL":
-            return
+    if found.verdict == "FAIL":
+        return
+    if proxy or certificates is None:
+        why = "the proxy is in between" if proxy else "plain http, to this machine only"
+        yield Finding(step="TLS", verdict="skip", detail=why)
+        return
+    yield await _take("TLS", _shake_hands(goal, certificates), goal, _CHECK_TLS)
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
-    name: str
-    take: Callable[[str, int], Awaitable[str]]
-    remedy: str
+class _Goal:
+    """What is connected to first."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, url: httpx.URL) -> Self:
+        return cls(url.raw_host.decode("ascii"), url.port or _DEFAULT_PORTS[url.scheme])
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-async def _resolve(host: str, port: int) -> str:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+async def _resolve(goal: _Goal) -> str:
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(goal.host, goal.port, type=socket.SOCK_STREAM)
     addresses = sorted({str(address[0]) for *_, address in found})
-    return f"{host} is {', '.join(addresses)}"
+    return f"{goal.host} is {', '.join(addresses)}"
 
 
-async def _connect(host: str, port: int) -> str:
-    _, writer = await asyncio.open_connection(host, port)
-    writer.close()
-    await writer.wait_closed()
-    return f"port {port} answers"
+async def _connect(goal: _Goal) -> str:
+    await _open_and_drop(goal)
+    return f"port {goal.port} answers"
 
 
-async def _shake_hands(host: str, port: int) -> str:
-    # With what the requests trust: the certificates of SSL_CERT_FILE, or those that httpx brings.
-    context = httpx.create_ssl_context()
-    _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=host)
-    version = writer.get_extra_info("ssl_object").version()
-    writer.close()
-    await writer.wait_closed()
-    return f"{version}, the certificate is good"
+async def _shake_hands(goal: _Goal, certificates: ssl.SSLContext) -> str:
+    transport = await _open_and_drop(goal, ssl=certificates, server_hostname=goal.host)
+    return f"{transport.get_extra_info('ssl_object').version()}, the certificate is good"
 
 
-_NAME = _Step("name", _resolve, f"Check {BASE_URL_VARIABLE}, the network and its DNS.")
-_CONNECTION = _Step(
-    "connection",
-    _connect,
-    f"Check {BASE_URL_VARIABLE} and the firewall; if this network wants a proxy, set HTTPS_PROXY.",
-)
-_TLS = _Step("TLS", _shake_hands, advice(UntrustedError("")))
+async def _open_and_drop(goal: _Goal, **tls: Any) -> asyncio.WriteTransport:
+    _, writer = await asyncio.open_connection(
+        # Like httpx, not held up by an address that does not answer while another one does.
+        goal.host,
+        goal.port,
+        happy_eyeballs_delay=_HAPPY_EYEBALLS_SECONDS,
+        **tls,
+    )
+    # Not closed politely, which could take the other side for ever.
+    writer.transport.abort()
+    return writer.transport
 
 
-async def _take(step: _Step, host: str, port: int) -> Finding:
+async def _take(step: str, looking: Awaitable[str], goal: _Goal, remedy: str) -> Finding:
     started = time.monotonic()
-    verdict: Verdict = "FAIL"
+    failed = True
     try:
         async with asyncio.timeout(STEP_SECONDS):
-            detail, verdict = await step.take(host, port), "ok"
+            detail, failed = await looking, False
     except TimeoutError:
-        detail = f"no answer from {host}:{port} in {STEP_SECONDS:g} s"
-    except ssl.SSLError as error:
-        reason = getattr(error, "verify_message", "") or error.reason or "no TLS"
-        detail = f"{host}:{port}: {reason}"
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        detail = f"{host}:{port}: {reason}"
+        detail = f"{goal}: no answer in {STEP_SECONDS:g} s"
+    except ssl.SSLCertVerificationError as error:
+        detail = f"{goal}: {reason_of(error)}"
+        remedy = advice(UntrustedError(""))
+    except OSError as error:
+        detail = f"{goal}: {reason_of(error)}"
     return Finding(
-        step=step.name,
-        verdict=verdict,
+        step=step,
+        verdict="FAIL" if failed else "ok",
         detail=detail,
-        remedy=step.remedy if verdict == "FAIL" else None,
+        remedy=remedy if failed else None,
         seconds=round(time.monotonic() - started, 3),
     )
 
@@ -254,19 +276,3 @@ async def _token(settings: Settings, transport: httpx.AsyncBaseTransport | None)
         remedy=advice(failure) if failure else None,
         seconds=round(time.monotonic() - started, 3),
     )
-
-
-def _proxy(url: httpx.URL) -> httpx.URL | None:
-    """Return the proxy that the environment names for a URL; None if there is none."""
-    # What travels in the clear is meant for this machine, and passes no proxy.
-    if url.scheme != "https" or proxy_bypass(url.host):
-        return None
-    proxies = getproxies()
-    named = proxies.get("https") or proxies.get("all")
-    if not named:
-        return None
-    try:
-        return httpx.URL(named if "://" in named else f"http://{named}")
-    except httpx.InvalidURL:
-        # The request will say so.
-        return None

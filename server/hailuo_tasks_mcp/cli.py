@@ -42,14 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run_for_people(options: argparse.Namespace) -> int:
     """Run a command that writes to a person or a script, and not to an MCP host."""
-    # Prompts are in any script, and a pipe's encoding, on Windows, may not have Chinese.
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
-            stream.reconfigure(encoding="utf-8")
+        if isinstance(stream, io.TextIOWrapper):
+            # Prompts are in any script, which neither a terminal nor, on Windows, a pipe need have.
+            encoding = None if stream.isatty() else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="replace", line_buffering=True)
     exit_code = 1
     try:
         exit_code = options.run(options)
-        sys.stdout.flush()
     except* BrokenPipeError:
         # Whoever read, `head` perhaps, has had enough. Python would flush once more at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -222,6 +222,8 @@ def _sandbox(options: argparse.Namespace) -> int:
 
     try:
         serve_sandbox(options.port)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         print(f"hailuo-tasks-mcp: port {options.port}: {error.strerror}", file=sys.stderr)
         return 1

@@ -1,11 +1,12 @@
 """`hailuo-tasks-mcp retrieve`: the tools' look-ups for a person at a terminal."""
 
+import asyncio
 import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from typing import Self
 
 import httpx
 
@@ -14,11 +15,18 @@ from hailuo_tasks_mcp.client import BatchRecords, HailuoTasksClient
 from hailuo_tasks_mcp.errors import BadArgumentsError, HailuoTasksError
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.states import RUNNING_STATES, State, classify
-from hailuo_tasks_mcp.summary import USUAL_DURATION, TaskSummary, summarize_task
-from hailuo_tasks_mcp.tools import TOOLS, Call, ReportProgress, check_arguments, compact_json
+from hailuo_tasks_mcp.summary import (
+    RETRIEVE_TASK,
+    RETRIEVE_TASKS_BATCH,
+    USUAL_DURATION,
+    TaskSummary,
+    summarize_task,
+)
+from hailuo_tasks_mcp.tools import TOOLS, Call, check_arguments, compact_json
 
 ALL_SUCCEEDED, NOT_ALL_SUCCEEDED, USAGE, STILL_RUNNING = 0, 1, 2, 3
 _WIDTH = 100
+_TICK_SECONDS = 1.0
 
 
 async def run_retrieve(
@@ -67,21 +75,20 @@ async def _look_up(
 ) -> tuple[str, set[State]]:
     """Return what to print, and the states that it tells of."""
     ids = list(dict.fromkeys(task_id.strip() for task_id in task_ids))
-    one, several = TOOLS
-    spec = one if len(ids) == 1 else several
-    named = {"task_id": ids[0]} if spec is one else {"task_ids": ids}
-    # What a model gets tells of the maximum for models, unless this person waits for longer.
-    max_wait_seconds = max(wait_seconds, settings.max_wait_seconds)
-    arguments = check_arguments(spec, named | {"wait_seconds": wait_seconds}, max_wait_seconds)
-    async with HailuoTasksClient(settings, transport=transport) as client:
-        with _progress_line() as show:
-            call = Call(
-                client=client,
-                now=time.time,
-                max_wait_seconds=max_wait_seconds,
-                report_progress=show,
-            )
-            known = await spec.look(call, arguments)
+    specs = {spec.name: spec for spec in TOOLS}
+    single = len(ids) == 1
+    spec = specs[RETRIEVE_TASK if single else RETRIEVE_TASKS_BATCH]
+    named = {"task_id": ids[0]} if single else {"task_ids": ids}
+    longest_wait = max(wait_seconds, settings.max_wait_seconds)
+    arguments = check_arguments(spec, named | {"wait_seconds": wait_seconds}, longest_wait)
+    async with HailuoTasksClient(settings, transport=transport) as client, _ProgressLine() as line:
+        call = Call(
+            client=client,
+            now=time.time,
+            max_wait_seconds=settings.max_wait_seconds,
+            report_progress=line.report,
+        )
+        known = await spec.look(call, arguments)
     if as_json:
         text = compact_json(spec.tell(call, arguments, known).as_data())
     else:
@@ -152,25 +159,48 @@ def _duration(task: TaskSummary, state: State) -> str | None:
     return f"{task.elapsed_seconds} s{usual}"
 
 
-@contextmanager
-def _progress_line() -> Iterator[ReportProgress]:
-    """Show how far a wait is, in one line that is gone at the end; on a terminal only."""
-    shown = 0
+class _ProgressLine:
+    """Shows how far a wait is, in one line that is gone at the end; on a terminal only."""
 
-    def show(text: str) -> None:
-        nonlocal shown
+    def __init__(self) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self._began = 0.0
+        self._seconds = 0.0
+        self._message = ""
+        self._shown = 0
+        self._ticking: asyncio.Task[None] | None = None
+
+    async def report(self, waited_seconds: float, wait_seconds: float, message: str) -> None:
+        """Tell what a look brought."""
+        self._began = self._clock() - waited_seconds
+        self._seconds, self._message = wait_seconds, message
+        self._show_progress()
+
+    async def __aenter__(self) -> Self:
         if sys.stderr.isatty():
-            # Cut, because a line that wraps cannot be overwritten.
-            text = text[: shutil.get_terminal_size().columns - 1]
-            print(f"\r{text:{shown}}", end="", file=sys.stderr, flush=True)
-            shown = len(text)
+            self._ticking = asyncio.create_task(self._tick())
+        return self
 
-    async def report(progress: float, total: float, message: str) -> None:
-        show(f"{progress:.0f} of {total:.0f} s: {message}")
+    async def __aexit__(self, *_: object) -> None:
+        if self._ticking is not None:
+            self._ticking.cancel()
+            await asyncio.wait([self._ticking])
+            # Over what is there, then to the beginning.
+            self._show("")
+            self._show("")
 
-    try:
-        yield report
-    finally:
-        if shown:
-            show("")
-            show("")
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            self._show_progress()
+
+    def _show_progress(self) -> None:
+        if self._ticking is not None and self._message:
+            waited = min(self._clock() - self._began, self._seconds)
+            self._show(f"{waited:.0f} of {self._seconds:.0f} s: {self._message}")
+
+    def _show(self, text: str) -> None:
+        # Cut, because a line that wraps cannot be overwritten.
+        text = text[: shutil.get_terminal_size().columns - 1]
+        print(f"\r{text:{self._shown}}", end="", file=sys.stderr, flush=True)
+        self._shown = len(text)

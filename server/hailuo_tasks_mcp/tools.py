@@ -246,7 +246,7 @@ _READS_ONLY = ToolAnnotations(
     read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True
 )
 
-# Names and descriptions are written out, so that whoever audits the source finds them there.
+# Written out, but for what is told of both, so that whoever audits the source finds them there.
 TOOLS = (
     ToolSpec(
         tool=Tool(

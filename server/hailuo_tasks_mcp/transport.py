@@ -17,7 +17,8 @@ import httpx
 from httpx_retries import Retry, RetryTransport
 
 from hailuo_tasks_mcp import __version__
-from hailuo_tasks_mcp.errors import NetworkSetupError, UntrustedError
+from hailuo_tasks_mcp.errors import UntrustedError
+from hailuo_tasks_mcp.network import proxy_for, trusted_certificates
 from hailuo_tasks_mcp.settings import Settings
 
 TRIES = 3
@@ -185,7 +186,7 @@ class _WholeAnswers(httpx.AsyncBaseTransport):
         try:
             # httpx bounds each read; all of them together must end as well.
             async with asyncio.timeout(self._seconds):
-                # Through a client and not a bare transport, for the environment's proxies.
+                # Through a client and not a bare transport, for proxies and cookies.
                 response = await self._http.send(request, stream=True)
                 try:
                     content = await _read(response)
@@ -242,31 +243,27 @@ def _inflate(inflater: "zlib._Decompress", chunk: bytes) -> bytes:
 
 
 def _open_http(settings: Settings, carrier: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
-    try:
-        return httpx.AsyncClient(
-            base_url=settings.api_base_url,
-            headers={
-                "accept": "application/json",
-                "accept-encoding": "gzip",
-                "user-agent": f"hailuo-tasks-mcp/{__version__}",
-            },
-            # The API needs no cookies, and what it sets says who asked.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            timeout=settings.request_timeout_seconds,
-            limits=httpx.Limits(
-                max_connections=MAX_CONNECTIONS,
-                max_keepalive_connections=MAX_IDLE_CONNECTIONS,
-                keepalive_expiry=_IDLE_SECONDS,
-            ),
-            transport=carrier,
-            # The token goes to one host only.
-            follow_redirects=False,
-            # What travels in the clear is meant for this machine, and passes no proxy.
-            trust_env=settings.api_base_url.startswith("https:"),
-        )
-    except (OSError, ValueError, httpx.InvalidURL) as error:
-        # Not its text: a proxy's URL may hold a password.
-        raise NetworkSetupError(
-            "HTTP cannot be set up with the proxy or certificates that the environment "
-            f"names ({type(error).__name__})"
-        ) from error
+    secure = carrier is None and settings.api_base_url.startswith("https:")
+    return httpx.AsyncClient(
+        base_url=settings.api_base_url,
+        headers={
+            "accept": "application/json",
+            "accept-encoding": "gzip",
+            "user-agent": f"hailuo-tasks-mcp/{__version__}",
+        },
+        # The API needs no cookies, and what it sets says who asked.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        timeout=settings.request_timeout_seconds,
+        limits=httpx.Limits(
+            max_connections=MAX_CONNECTIONS,
+            max_keepalive_connections=MAX_IDLE_CONNECTIONS,
+            keepalive_expiry=_IDLE_SECONDS,
+        ),
+        transport=carrier,
+        # The token goes to one host only.
+        follow_redirects=False,
+        # One host has one proxy, and the check of the way there must find the same.
+        trust_env=False,
+        proxy=proxy_for(settings.api_base_url) if secure else None,
+        verify=trusted_certificates() if secure else True,
+    )
