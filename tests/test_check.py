@@ -230,6 +230,15 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
+@pytest.fixture
+def trusted_authority(
+    authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> trustme.CA:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    return authority
+
+
 def certified(authority: trustme.CA, name: str = "localhost") -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(name).configure_cert(context)
@@ -238,14 +247,9 @@ def certified(authority: trustme.CA, name: str = "localhost") -> ssl.SSLContext:
 
 @pytest.mark.real_time
 async def test_a_certificate_of_the_users_own_authority_is_trusted_through_ssl_cert_file(
-    authority: trustme.CA,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    trusted_authority: trustme.CA, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    async with listening(http_answer({}), certified(authority)) as (address, _):
+    async with listening(http_answer({}), certified(trusted_authority)) as (address, _):
         found = await findings(capsys, api_base_url=f"https://localhost:{address.split(':')[1]}")
 
     assert verdicts(found, "name", "connection", "TLS", "token") == ["ok"] * 4
@@ -267,14 +271,9 @@ async def test_a_certificate_that_is_not_trusted_is_told_with_what_to_do(
 
 @pytest.mark.real_time
 async def test_a_certificate_for_another_name_is_told(
-    authority: trustme.CA,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    trusted_authority: trustme.CA, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    async with listening(b"", certified(authority, "api.test")) as (address, _):
+    async with listening(b"", certified(trusted_authority, "api.test")) as (address, _):
         found = await findings(capsys, api_base_url=f"https://localhost:{address.split(':')[1]}")
 
     assert verdicts(found, "connection", "TLS", "token") == ["ok", "FAIL", ""]
