@@ -1,9 +1,11 @@
 """`hailuo-tasks-mcp check`: what it finds, how it says it, and that it gives nothing away."""
 
 import asyncio
+import gc
 import json
 import socket
 import ssl
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,8 @@ import trustme
 
 from hailuo_tasks_mcp import __version__, check
 from hailuo_tasks_mcp.cli import main
-from hailuo_tasks_mcp.errors import SettingsError
+from hailuo_tasks_mcp.client import HailuoTasksClient
+from hailuo_tasks_mcp.errors import SettingsError, UntrustedError
 from helpers import (
     TOKEN,
     ScriptedApi,
@@ -27,6 +30,7 @@ from helpers import (
 )
 from repository import variables_that_are_read
 
+NO_PROXY_AT_ALL = "The environment names no proxy that can be used (http, https, socks5, socks5h)"
 IMPOSSIBLE_ID = "00000000-0000-0000-0000-000000000000"
 
 
@@ -67,6 +71,8 @@ def test_in_the_sandbox_what_is_set_does_not_matter(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HAILUO_REQUEST_TIMEOUT_SECONDS", "soon")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:x")
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent")
     monkeypatch.setenv("ACEDATACLOUD_API_TOKEN", TOKEN)
 
     assert main(["check", "--sandbox"]) == 0
@@ -282,11 +288,18 @@ async def test_a_certificate_for_another_name_is_told(
 
 
 @pytest.mark.real_time
-@pytest.mark.parametrize("greeting", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
+@pytest.mark.parametrize(
+    ("greeting", "reason"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "wrong version number"),
+        (b"", "the connection was closed"),
+    ],
+)
 async def test_what_does_not_speak_tls_is_told(
-    greeting: bytes, capsys: pytest.CaptureFixture[str]
+    greeting: bytes, reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def on_connection(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
         writer.write(greeting)
         await writer.drain()
 
@@ -294,8 +307,73 @@ async def test_what_does_not_speak_tls_is_told(
         found = await findings(capsys, api_base_url=f"https://{address}")
 
     assert verdicts(found, "connection", "TLS", "token") == ["ok", "FAIL", ""]
-    assert found["TLS"]["detail"].startswith(f"{address}: ")
+    assert found["TLS"]["detail"] == f"{address}: {reason}"
     assert found["TLS"]["remedy"].startswith("Check the scheme, the host and the port of ")
+
+
+@pytest.mark.real_time
+async def test_a_proxy_that_speaks_tls_is_looked_at_as_far_as_its_certificate(
+    authority: trustme.CA,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with listening(b"", certified(authority)) as (address, _):
+        proxy = f"localhost:{address.split(':')[1]}"
+        monkeypatch.setenv("HTTPS_PROXY", f"https://{proxy}")
+        found = await findings(capsys, api_base_url="https://api.invalid")
+        with pytest.raises(UntrustedError, match=r"The certificate of api.invalid or of the proxy"):
+            async with HailuoTasksClient(settings(api_base_url="https://api.invalid")) as client:
+                await client.retrieve("t")
+
+    assert verdicts(found, "proxy", "connection", "TLS", "token") == ["ok", "ok", "FAIL", ""]
+    assert found["TLS"]["detail"].startswith(f"{proxy}: unable to get local issuer certificate")
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("greeting", [b"SSH-2.0-x\r\n", b"\x04\x00", b"\x05", b""])
+async def test_a_socks_proxy_that_is_none_is_told(
+    greeting: bytes, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(greeting)
+        await writer.drain()
+
+    async with raw_server(on_connection) as address:
+        monkeypatch.setenv("ALL_PROXY", f"socks5://{address}")
+        found = await findings(capsys, api_base_url="https://api.invalid")
+    with warnings.catch_warnings():
+        # httpcore leaves such a connection to the garbage collector, and is told off for it.
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+    assert verdicts(found, "proxy", "connection", "TLS", "token") == ["ok", "ok", "skip", "FAIL"]
+    assert "does not speak SOCKS5" in found["token"]["detail"]
+    assert found["token"]["remedy"] == "Correct or unset HTTPS_PROXY, ALL_PROXY and NO_PROXY."
+
+
+@pytest.mark.real_time
+async def test_the_name_in_the_base_url_is_what_a_certificate_must_be_for(
+    trusted_authority: trustme.CA, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with listening(b"", certified(trusted_authority)) as (address, _):
+        found = await findings(capsys, api_base_url=f"https://{address}")
+
+    assert verdicts(found, "TLS") == ["FAIL"]
+    assert "IP address mismatch" in found["TLS"]["detail"]
+
+
+@pytest.mark.real_time
+async def test_what_passes_no_proxy_is_not_stopped_by_a_bad_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:x")
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent")
+
+    async with listening(http_answer({})) as (address, _):
+        found = await findings(capsys, api_base_url=f"http://{address}")
+
+    assert verdicts(found, "token") == ["ok"]
 
 
 @pytest.mark.real_time
@@ -367,6 +445,11 @@ async def test_a_proxy_that_opens_tls_is_told_with_what_to_do(
         ({"ALL_PROXY": "socks5://127.0.0.1:{port}"}, "127.0.0.1:{port}"),
         ({"HTTPS_PROXY": "127.0.0.1:{port}"}, "127.0.0.1:{port}"),
         ({"HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": "invalid"}, "api.invalid:443"),
+        ({"HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": "a, .INVALID"}, "api.invalid:443"),
+        ({"HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": "a,*"}, "api.invalid:443"),
+        ({"HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": "api.invalid:443"}, "api.invalid:443"),
+        ({"HTTPS_PROXY": "proxy.invalid", "NO_PROXY": "api.invalid:8443"}, "proxy.invalid:80"),
+        ({"HTTPS_PROXY": "proxy.invalid", "NO_PROXY": "pi.invalid, , ."}, "proxy.invalid:80"),
         ({"HTTP_PROXY": "http://127.0.0.1:1"}, "api.invalid:443"),
         ({"HTTPS_PROXY": "http://127.0.0.1:{port}", "ALL_PROXY": "x.invalid"}, "127.0.0.1:{port}"),
         ({"HTTPS_PROXY": "proxy.invalid"}, "proxy.invalid:80"),
@@ -389,17 +472,21 @@ async def test_it_goes_the_way_that_the_requests_go(
 
     (failed,) = [step for step in found.values() if step["verdict"] == "FAIL"]
     assert failed["detail"].startswith(f"{goal.format(port=port)}: ")
+    assert "Unknown error" not in failed["detail"]
     # Whatever stands in between is to be checked first.
-    blamed = "ACEDATACLOUD_API_BASE_URL" if goal.startswith("api.") else "HTTPS_PROXY, HTTP_PROXY"
+    blamed = "ACEDATACLOUD_API_BASE_URL" if goal.startswith("api.") else "HTTPS_PROXY, ALL_PROXY"
     assert failed["remedy"].startswith(f"Check {blamed}")
 
 
 @pytest.mark.parametrize(
     ("variable", "value", "detail"),
     [
-        ("HTTPS_PROXY", "http://127.0.0.1:secret", "The environment names a proxy that is none"),
-        ("HTTPS_PROXY", "http://", "The environment names a proxy that is none"),
-        ("ALL_PROXY", "socks4://127.0.0.1", "The environment names a proxy that is none"),
+        ("HTTPS_PROXY", "http://127.0.0.1:secret", NO_PROXY_AT_ALL),
+        ("HTTPS_PROXY", "http://", NO_PROXY_AT_ALL),
+        ("HTTPS_PROXY", "http://127.0.0.1:99999", NO_PROXY_AT_ALL),
+        ("HTTPS_PROXY", "http://secret..b:80", NO_PROXY_AT_ALL),
+        ("HTTPS_PROXY", f"http://{'a' * 64}.b", NO_PROXY_AT_ALL),
+        ("ALL_PROXY", "socks4://127.0.0.1", NO_PROXY_AT_ALL),
         (
             "SSL_CERT_FILE",
             "/secret.pem",

@@ -121,6 +121,19 @@ async def test_a_reader_that_has_had_enough_is_no_error_to_tell_of(
     assert (process.returncode, err) == (1, b"")
 
 
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+@pytest.mark.parametrize("arguments", [["check"], ["retrieve", DOCUMENTED_ID]])
+def test_it_works_where_a_stream_is_closed(arguments: list[str], closed: str) -> None:
+    number = 1 if closed == "stdout" else 2
+    code = (
+        f"import os, sys\nos.close({number})\n"
+        f"os.execv(sys.executable, [sys.executable, '-m', 'hailuo_tasks_mcp', *{arguments},"
+        " '--sandbox'])"
+    )
+
+    assert run("-c", code).returncode == 0
+
+
 def test_the_sandbox_listens_on_this_machine_only() -> None:
     with bind_sandbox(0) as listener:
         assert listener.getsockname()[0] == "127.0.0.1"

@@ -246,6 +246,8 @@ def test_a_person_is_told_what_to_do_about_every_error_and_is_not_sent_to_the_us
 ) -> None:
     error = kind.__new__(kind, "It happened", "Ask the user.")
     errors.HailuoTasksError.__init__(error, "It happened", "Ask the user.", "abc-1", 90)
+    if isinstance(error, errors.NetworkSetupError):
+        error.variables = "HTTPS_PROXY"
 
     words = advice(error)
 

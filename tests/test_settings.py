@@ -102,6 +102,8 @@ def test_a_base_url_over_tls_or_on_this_machine_is_taken(url: str) -> None:
         "file:///etc/passwd",
         "https://",
         "https:///hailuo",
+        "https://a..test",
+        f"https://{'a' * 64}.test",
         "api.acedata.cloud",
         "not a url",
         "https://user:password@api.acedata.cloud",

@@ -2,7 +2,6 @@
 
 from hailuo_tasks_mcp.errors import (
     BASE_URL_VARIABLE,
-    NETWORK_VARIABLES,
     PLATFORM_URL,
     TOKEN_VARIABLE,
     AccessDeniedError,
@@ -26,7 +25,10 @@ from hailuo_tasks_mcp.errors import (
 
 def advice(error: HailuoTasksError) -> str:
     """Return what to do about an error, in whole sentences, with the trace id if there is one."""
-    words = _ADVICE[type(error)]
+    if isinstance(error, NetworkSetupError):
+        words = f"Correct or unset {error.variables}."
+    else:
+        words = _ADVICE[type(error)]
     if error.retry_after_seconds:
         words += f" Not before {duration(error.retry_after_seconds)} from now."
     if error.trace_id:
@@ -38,10 +40,9 @@ _ADVICE: dict[type[HailuoTasksError], str] = {
     BadArgumentsError: "See hailuo-tasks-mcp retrieve --help.",
     SettingsError: "Correct it, or unset it to use the default.",
     TokenMissingError: f"Set {TOKEN_VARIABLE}; create one at {PLATFORM_URL}.",
-    NetworkSetupError: f"Correct or unset {NETWORK_VARIABLES}.",
     UntrustedError: "If something on the way opens TLS (a company's proxy, a virus scanner), set "
     "SSL_CERT_FILE to a PEM file with its certificate beside the usual ones; otherwise check "
-    f"{BASE_URL_VARIABLE}.",
+    f"{BASE_URL_VARIABLE} and this machine's clock.",
     TokenRejectedError: f"Set {TOKEN_VARIABLE} to a token that is valid for Hailuo; create one "
     f"at {PLATFORM_URL}.",
     AccessDeniedError: f"Check at {PLATFORM_URL} that the account is active and may use Hailuo.",

@@ -17,7 +17,6 @@ from hailuo_tasks_mcp.advice import advice
 from hailuo_tasks_mcp.client import HailuoTasksClient
 from hailuo_tasks_mcp.errors import (
     BASE_URL_VARIABLE,
-    NETWORK_VARIABLES,
     TOKEN_VARIABLE,
     HailuoTasksError,
     NetworkSetupError,
@@ -25,7 +24,7 @@ from hailuo_tasks_mcp.errors import (
     UnreadableAnswerError,
     UntrustedError,
 )
-from hailuo_tasks_mcp.network import proxy_for, reason_of, trusted_certificates
+from hailuo_tasks_mcp.network import PROXY_VARIABLES, proxy_for, reason_of, trusted_certificates
 from hailuo_tasks_mcp.settings import (
     LOG_LEVEL_VARIABLE,
     MAX_WAIT_VARIABLE,
@@ -96,7 +95,7 @@ async def run_check(
     async for finding in _examine(settings, transport):
         findings.append(finding)
         if not as_json:
-            print(finding.lines(), flush=True)
+            print(finding.lines())
     ok = all(finding.verdict != "FAIL" for finding in findings)
     if as_json:
         checks = [asdict(finding) for finding in findings]
@@ -176,7 +175,7 @@ async def _way_to_the_api(settings: Settings) -> AsyncIterator[Finding]:
     goal = _Goal.of(proxy.url if proxy else url)
     if proxy:
         yield Finding(step="proxy", verdict="ok", detail=f"requests go through {goal}")
-    check_goal = f"Check {NETWORK_VARIABLES}." if proxy else _CHECK_DIRECT_WAY
+    check_goal = f"Check {PROXY_VARIABLES}." if proxy else _CHECK_DIRECT_WAY
     found = await _take("name", _resolve(goal), goal, check_goal)
     yield found
     if found.verdict != "FAIL":
@@ -184,11 +183,12 @@ async def _way_to_the_api(settings: Settings) -> AsyncIterator[Finding]:
         yield found
     if found.verdict == "FAIL":
         return
-    if proxy or certificates is None:
+    if certificates is None or (proxy and proxy.url.scheme != "https"):
         why = "the proxy is in between" if proxy else "plain http, to this machine only"
         yield Finding(step="TLS", verdict="skip", detail=why)
         return
-    yield await _take("TLS", _shake_hands(goal, certificates), goal, _CHECK_TLS)
+    check_tls = check_goal if proxy else _CHECK_TLS
+    yield await _take("TLS", _shake_hands(goal, certificates), goal, check_tls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,13 +242,13 @@ async def _take(step: str, looking: Awaitable[str], goal: _Goal, remedy: str) ->
     try:
         async with asyncio.timeout(STEP_SECONDS):
             detail, failed = await looking, False
-    except TimeoutError:
-        detail = f"{goal}: no answer in {STEP_SECONDS:g} s"
-    except ssl.SSLCertVerificationError as error:
-        detail = f"{goal}: {reason_of(error)}"
-        remedy = advice(UntrustedError(""))
     except OSError as error:
-        detail = f"{goal}: {reason_of(error)}"
+        # The bound's own error has no number; one of the system is a TimeoutError too.
+        ours = isinstance(error, TimeoutError) and not error.errno
+        reason = f"no answer in {STEP_SECONDS:g} s" if ours else reason_of(error)
+        detail = f"{goal}: {reason}"
+        if isinstance(error, ssl.SSLCertVerificationError):
+            remedy = advice(UntrustedError(""))
     return Finding(
         step=step,
         verdict="FAIL" if failed else "ok",

@@ -52,7 +52,8 @@ def _run_for_people(options: argparse.Namespace) -> int:
         exit_code = options.run(options)
     except* BrokenPipeError:
         # Whoever read, `head` perhaps, has had enough. Python would flush once more at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return exit_code
 
 

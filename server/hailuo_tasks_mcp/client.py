@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
@@ -16,6 +17,7 @@ from hailuo_tasks_mcp.errors import (
     UnreadableAnswerError,
     error_from_answer,
 )
+from hailuo_tasks_mcp.network import PROXY_VARIABLES
 from hailuo_tasks_mcp.records import (
     TaskPage,
     TaskRecord,
@@ -198,10 +200,10 @@ class HailuoTasksClient:
             reason = clean_text(without_secret(quoted, token), 160)
             broke_off = isinstance(error, httpx.ReadError | httpx.RemoteProtocolError)
             happened = "broke off before it had answered" if broke_off else "could not be reached"
-            if isinstance(error, httpx.ProxyError) and str(error).startswith("4"):
+            if isinstance(error, httpx.ProxyError) and not _PROXY_TRIED.match(str(error)):
                 # Not one that passes: some proxies lock out whoever asks too often.
                 refused = f"The proxy refuses to reach {base_url} ({reason})"
-                raise NetworkSetupError(refused) from error
+                raise NetworkSetupError(refused, PROXY_VARIABLES) from error
             raise self._unreachable(f"{base_url} {happened} ({reason})") from error
         return self._read_answer(response, token)
 
@@ -255,6 +257,9 @@ class HailuoTasksClient:
 def _deadline(within_seconds: float) -> _Deadline:
     return _Deadline(asyncio.get_running_loop().time() + within_seconds, within_seconds)
 
+
+# What httpx says of an HTTP proxy that failed, and of a SOCKS proxy that could not get through.
+_PROXY_TRIED = re.compile(r"5\d\d|Proxy Server could not connect")
 
 _JSON_KINDS = {
     type(None): "null",

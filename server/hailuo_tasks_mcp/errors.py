@@ -32,8 +32,6 @@ TOKEN_VARIABLE = "ACEDATACLOUD_API_TOKEN"  # noqa: S105 - the name, not a token
 BASE_URL_VARIABLE = "ACEDATACLOUD_API_BASE_URL"
 PLATFORM_URL = "https://platform.acedata.cloud"
 
-NETWORK_VARIABLES = "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY and SSL_CERT_FILE"
-
 _MESSAGE_LIMIT = 200
 
 
@@ -100,14 +98,19 @@ class TokenMissingError(SettingsError):
 
 
 class NetworkSetupError(SettingsError):
-    """The environment's proxy or certificates cannot be used."""
+    """The environment's proxy or certificates cannot be used.
 
-    def __init__(self, happened: str) -> None:
+    Attributes:
+        variables: which environment variables to look at.
+
+    """
+
+    def __init__(self, happened: str, variables: str) -> None:
         super().__init__(
             happened,
-            f"Ask the user to correct or unset {NETWORK_VARIABLES} for this server, and to "
-            "restart it.",
+            f"Ask the user to correct or unset {variables} for this server, and to restart it.",
         )
+        self.variables = variables
 
 
 class UntrustedError(SettingsError):
@@ -118,7 +121,8 @@ class UntrustedError(SettingsError):
             happened,
             "If a company's proxy or a virus scanner opens TLS on the way, ask the user to set "
             "SSL_CERT_FILE for this server to a PEM file with its certificate beside the usual "
-            f"ones, and to restart it; otherwise to check {BASE_URL_VARIABLE}.",
+            f"ones, and to restart it; otherwise to check {BASE_URL_VARIABLE} and this machine's "
+            "clock.",
         )
 
 

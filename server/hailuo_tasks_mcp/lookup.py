@@ -79,8 +79,7 @@ async def _look_up(
     single = len(ids) == 1
     spec = specs[RETRIEVE_TASK if single else RETRIEVE_TASKS_BATCH]
     named = {"task_id": ids[0]} if single else {"task_ids": ids}
-    longest_wait = max(wait_seconds, settings.max_wait_seconds)
-    arguments = check_arguments(spec, named | {"wait_seconds": wait_seconds}, longest_wait)
+    arguments = check_arguments(spec, named | {"wait_seconds": wait_seconds}, wait_seconds)
     async with HailuoTasksClient(settings, transport=transport) as client, _ProgressLine() as line:
         call = Call(
             client=client,
@@ -177,7 +176,8 @@ class _ProgressLine:
         self._show_progress()
 
     async def __aenter__(self) -> Self:
-        if sys.stderr.isatty():
+        # None where a daemon has closed it.
+        if sys.stderr is not None and sys.stderr.isatty():
             self._ticking = asyncio.create_task(self._tick())
         return self
 

@@ -129,12 +129,7 @@ def _base_url(text: str) -> str:
     except (httpx.InvalidURL, ValueError):
         url = httpx.URL()
     # The value is not repeated: it may hold a password.
-    host = url.raw_host.decode("ascii")
-    if (
-        url.scheme not in {"http", "https"}
-        or not re.fullmatch(r"[\w.:-]+", host, re.ASCII)
-        or (url.port is not None and url.port not in _PORTS)
-    ):
+    if url.scheme not in {"http", "https"} or not names_a_host(url):
         raise SettingsError(
             f"{BASE_URL_VARIABLE} is not a URL such as {DEFAULT_API_BASE_URL}", _CORRECT_IT
         )
@@ -152,6 +147,14 @@ def _base_url(text: str) -> str:
             _CORRECT_IT,
         )
     return base_url
+
+
+def names_a_host(url: httpx.URL) -> bool:
+    """Tell whether a URL has a host, and a port if any, that a connection can be opened to."""
+    host = url.raw_host.decode("ascii")
+    plain = re.fullmatch(r"[\w-]{1,63}(\.[\w-]{1,63})*\.?", host, re.ASCII)
+    # httpx lets a colon into a host only in an IPv6 address, which it has checked.
+    return bool(plain or ":" in host) and (url.port is None or url.port in _PORTS)
 
 
 _CORRECT_IT = (

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 from httpx_retries import Retry, RetryTransport
+from socksio import SOCKSError
 
 from hailuo_tasks_mcp import __version__
 from hailuo_tasks_mcp.errors import UntrustedError
@@ -66,9 +67,10 @@ class Transport:
     """
 
     def __init__(self, settings: Settings, carrier: httpx.AsyncBaseTransport | None) -> None:
-        self._http = _open_http(settings, carrier)
+        proxy = None if carrier else proxy_for(settings.api_base_url)
+        self._http = _open_http(settings, carrier, proxy)
         self._retrying = RetryTransport(
-            _WholeAnswers(self._http, settings.request_timeout_seconds),
+            _WholeAnswers(self._http, settings.request_timeout_seconds, _shows(settings, proxy)),
             Retry(
                 total=TRIES - 1,
                 allowed_methods=["POST"],
@@ -153,9 +155,10 @@ class _WholeAnswers(httpx.AsyncBaseTransport):
     asks for a long pause ends the tries.
     """
 
-    def __init__(self, http: httpx.AsyncClient, seconds: float) -> None:
+    def __init__(self, http: httpx.AsyncClient, seconds: float, shows: str) -> None:
         self._http = http
         self._seconds = seconds
+        self._shows = shows
         # So that waiting for a connection does not count as waiting for an answer.
         self._turn = asyncio.Semaphore(MAX_CONNECTIONS)
 
@@ -166,9 +169,8 @@ class _WholeAnswers(httpx.AsyncBaseTransport):
             except httpx.RequestError as error:
                 if (reason := _distrust(error)) is not None:
                     # It will not be trusted a second later.
-                    host = request.url.netloc.decode("ascii")
                     raise UntrustedError(
-                        f"The certificate of {host} is not trusted ({reason})"
+                        f"The certificate of {self._shows} is not trusted ({reason})"
                     ) from error
                 request.extensions[_LAST_TRY] = error.with_traceback(None)
                 raise
@@ -194,6 +196,9 @@ class _WholeAnswers(httpx.AsyncBaseTransport):
                     await response.aclose()
         except TimeoutError as error:
             raise httpx.ReadTimeout("The answer took too long") from error
+        except SOCKSError as error:
+            # The one fault that httpx does not know for one of its own.
+            raise httpx.ProxyError("It does not speak SOCKS5") from error
         logger.debug("HTTP %d, %d bytes", response.status_code, len(content))
         # As bytes: a header may hold what no encoding can.
         kept = (b"content-type", b"retry-after")
@@ -242,7 +247,15 @@ def _inflate(inflater: "zlib._Decompress", chunk: bytes) -> bytes:
     return part
 
 
-def _open_http(settings: Settings, carrier: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+def _shows(settings: Settings, proxy: httpx.Proxy | None) -> str:
+    """Say who shows certificates on the way to the API."""
+    host = httpx.URL(settings.api_base_url).netloc.decode("ascii")
+    return f"{host} or of the proxy" if proxy and proxy.url.scheme == "https" else host
+
+
+def _open_http(
+    settings: Settings, carrier: httpx.AsyncBaseTransport | None, proxy: httpx.Proxy | None
+) -> httpx.AsyncClient:
     secure = carrier is None and settings.api_base_url.startswith("https:")
     return httpx.AsyncClient(
         base_url=settings.api_base_url,
@@ -264,6 +277,6 @@ def _open_http(settings: Settings, carrier: httpx.AsyncBaseTransport | None) -> 
         follow_redirects=False,
         # One host has one proxy, and the check of the way there must find the same.
         trust_env=False,
-        proxy=proxy_for(settings.api_base_url) if secure else None,
+        proxy=proxy,
         verify=trusted_certificates() if secure else True,
     )
