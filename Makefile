@@ -7,7 +7,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 MCPB := npx --yes --package @anthropic-ai/mcpb@2.1.2 mcpb
 BUNDLE := dist/hailuo-tasks-mcp.mcpb
 
-.PHONY: demo test bundle clean
+.PHONY: demo test bundle bench clean
 
 demo: .venv/installed
 	@$(BIN)/hailuo-tasks-mcp demo
@@ -26,8 +26,11 @@ bundle: icon.png
 icon.png: scripts/draw_icon.py .venv/installed-test
 	$(BIN)/python scripts/draw_icon.py $@
 
+bench: .venv/installed-bench
+	$(BIN)/python benchmarks/compare.py
+
 clean:
-	rm -rf .venv dist icon.png .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .bench dist icon.png .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("hailuo-tasks-mcp needs Python 3.11 or newer; try make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
@@ -43,3 +46,7 @@ clean:
 	@echo "Installing hailuo-tasks-mcp and its test tools into .venv ..."
 	@$(INSTALL) --editable '.[test]'
 	@touch $@ .venv/installed
+
+.venv/installed-bench: .venv/installed-test
+	@$(INSTALL) --editable '.[bench]'
+	@touch $@

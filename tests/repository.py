@@ -10,7 +10,10 @@ from hailuo_tasks_mcp.settings import read_settings
 ROOT = Path(__file__).parent.parent
 
 # What running and checking leave behind, and what would be costly to copy.
-_LEFT_BEHIND = (".git", ".venv", "dist", "icon.png", ".hypothesis", "__pycache__", ".*_cache")
+_LEFT_BEHIND = (
+    *(".git", ".venv", ".bench", "dist", "icon.png"),
+    *(".hypothesis", "__pycache__", ".*_cache"),
+)
 
 
 def project() -> dict[str, Any]:
@@ -33,6 +36,7 @@ def littered_copy(folder: Path) -> Path:
         "server/hailuo_tasks_mcp/.mypy_cache/missing_stubs",
         "tests/__pycache__/helpers.cpython-311.pyc",
         ".venv/pyvenv.cfg",
+        ".bench/ours/pyvenv.cfg",
         "dist/old.whl",
         "notes.txt",
     ):

@@ -68,6 +68,16 @@ def test_help_tells_how_many_ids_are_taken(capsys: pytest.CaptureFixture[str]) -
     assert f"up to {MAX_TASK_IDS} of them" in capsys.readouterr().out
 
 
+def test_the_server_looks_for_garbage_but_not_among_what_it_imported() -> None:
+    code = (
+        "import gc, hailuo_tasks_mcp.cli as cli\n"
+        "assert cli.main(['--sandbox']) == 0\n"
+        "print(gc.isenabled(), gc.get_freeze_count() > 50_000)"
+    )
+
+    assert run("-c", code).stdout == "True True\n"
+
+
 def test_the_bundles_entry_point_is_the_same_command() -> None:
     result = run(str(ROOT / "server" / "main.py"), "--version")
 

@@ -91,7 +91,7 @@ def test_the_sdist_holds_what_it_takes_to_build_test_and_bundle(built: Path) -> 
         "tests/examples/retrieve.json",
         "tests/snapshots/tools.json",
     }
-    for litter in (".env", "__pycache__", "_cache", ".venv", "dist/", "notes.txt"):
+    for litter in (".env", "__pycache__", "_cache", ".venv", ".bench", "dist/", "notes.txt"):
         assert [name for name in names if litter in name] == []
 
 

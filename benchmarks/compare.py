@@ -1,0 +1,480 @@
+"""What a call, a start and an answer cost, beside the vendor's server.
+
+    make bench
+
+Makes environments of its own in `.bench/`, for this server, for the vendor's `mcp-hailuo` and for
+an empty server on the same SDK (the floor), drives each over real stdio with one and the same
+JSON-RPC driver, in turn, round after round, against one raw stand-in of the API on 127.0.0.1.
+Prints tables and writes `dist/compare.json`. benchmarks/README.md says how to read them.
+
+Wants /proc, so Linux.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+import venv
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import bpe_openai
+import httpx
+
+from hailuo_tasks_mcp.client import BatchRecords, HailuoTasksClient
+from hailuo_tasks_mcp.records import read_record
+from hailuo_tasks_mcp.settings import Settings
+from hailuo_tasks_mcp.waiting import follow
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+# The clock of the tests, on which a minute takes no time.
+sys.path.append(str(ROOT / "tests"))
+from simulated_time import SimulatedTimeLoop  # noqa: E402 - see above
+
+Json = dict[str, Any]
+
+VENDOR = "mcp-hailuo==2026.10.18.4"
+TOKEN = "bench-token-0123456789"  # noqa: S105 - valid nowhere
+CALLS = 50
+AT_ONCE = 100
+DELAY_SECONDS = 0.2
+RUN_SECONDS = 70.0
+BATCH = 50
+GROWTH = (1, 10, 100, 1_000, 10_000)
+PATIENCE_SECONDS = 120
+# Bodies and lines of this size are answers of batches.
+LINE_LIMIT = 1 << 26
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One server of the comparison."""
+
+    name: str
+    command: list[str]
+    one: Callable[[str], tuple[str, Json]]
+    several: Callable[[list[str]], tuple[str, Json]] | None = None
+
+
+def arms(bench: Path) -> list[Arm]:
+    """Return the servers, whose environments must be there."""
+    floor = [str(bench / "floor/bin/python"), str(HERE / "floor_server.py")]
+
+    def echo(text: str) -> tuple[str, Json]:
+        return "echo", {"text": text}
+
+    return [
+        Arm(
+            name="ours",
+            command=[str(bench / "ours/bin/hailuo-tasks-mcp")],
+            one=lambda task_id: ("retrieve_task", {"task_id": task_id}),
+            several=lambda task_ids: ("retrieve_tasks_batch", {"task_ids": task_ids}),
+        ),
+        Arm(
+            name="vendor",
+            command=[str(bench / "vendor/bin/mcp-hailuo")],
+            one=lambda task_id: ("hailuo_get_task", {"task_id": task_id}),
+            several=lambda task_ids: ("hailuo_get_tasks_batch", {"task_ids": task_ids}),
+        ),
+        Arm(name="floor", command=floor, one=echo),
+        Arm(name="floor with a POST", command=[*floor, "--post"], one=echo),
+    ]
+
+
+def make_environments(bench: Path) -> None:
+    """Install each server into an environment of its own; ours anew each time."""
+
+    def install(name: str, *packages: str) -> None:
+        folder = bench / name
+        if not folder.exists():
+            venv.create(folder, with_pip=True)
+        pip = [str(folder / "bin/python"), "-m", "pip", "-q", "--disable-pip-version-check"]
+        subprocess.run([*pip, "install", *packages], check=True)  # noqa: S603 - ours
+
+    install("ours", "--force-reinstall", "--no-deps", str(ROOT))
+    install("ours", str(ROOT))
+    install("vendor", VENDOR)
+    # With what makes httpx fastest, as ours has it.
+    install("floor", f"mcp=={version_in(bench / 'ours', 'mcp')}", "httpx", "sniffio")
+
+
+def version_in(environment: Path, package: str) -> str:
+    """Return the version of a package in an environment."""
+    code = f"from importlib.metadata import version; print(version({package!r}))"
+    python = str(environment / "bin/python")
+    return subprocess.check_output([python, "-c", code], text=True).strip()  # noqa: S603 - ours
+
+
+class Server:
+    """A running server, asked in JSON-RPC, one line a message."""
+
+    def __init__(self, process: Process, start_seconds: float) -> None:
+        self.process = process
+        self.start_seconds = start_seconds
+        self._waiting: dict[int, asyncio.Future[Json]] = {}
+        self._reading = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        assert self.process.stdout  # noqa: S101 - a pipe
+        while line := await self.process.stdout.readline():
+            message = json.loads(line)
+            if "id" in message and "method" not in message:
+                self._waiting.pop(message["id"]).set_result(message)
+
+    async def ask(self, method: str, params: Json) -> Json:
+        """Return the result of a request."""
+        number = len(self._waiting) + int(time.perf_counter() * 1e9)
+        answered = self._waiting[number] = asyncio.get_running_loop().create_future()
+        self.tell(method, params, id=number)
+        result: Json = (await answered)["result"]
+        return result
+
+    def tell(self, method: str, params: Json, **fields: Any) -> None:
+        """Send a message."""
+        assert self.process.stdin  # noqa: S101 - a pipe
+        message = {"jsonrpc": "2.0", "method": method, "params": params, **fields}
+        self.process.stdin.write(json.dumps(message).encode() + b"\n")
+
+    async def call(self, tool: str, arguments: Json) -> str:
+        """Call a tool and return the text that a model would read."""
+        result = await self.ask("tools/call", {"name": tool, "arguments": arguments})
+        if result.get("isError"):
+            raise RuntimeError(f"{tool}: {result}")
+        text: str = result["content"][0]["text"]
+        return text
+
+    def peak_mb(self) -> float:
+        """Return the largest resident size so far, in MB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+    async def end(self) -> None:
+        """Close stdin and wait for the end."""
+        assert self.process.stdin  # noqa: S101 - a pipe
+        self.process.stdin.close()
+        await self.process.wait()
+        await self._reading
+
+
+@asynccontextmanager
+async def running(arm: Arm, base_url: str) -> AsyncIterator[Server]:
+    """Start a server as a host does, timing it until it has answered `initialize`."""
+    environ = {**os.environ, "ACEDATACLOUD_API_TOKEN": TOKEN, "ACEDATACLOUD_API_BASE_URL": base_url}
+    params = {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "bench", "version": "1"},
+    }
+    message = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}
+    started = time.perf_counter()
+    process = await asyncio.create_subprocess_exec(
+        *arm.command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environ, limit=LINE_LIMIT
+    )
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert process.stdin  # noqa: S101 - a pipe
+            assert process.stdout  # noqa: S101 - a pipe
+            process.stdin.write(json.dumps(message).encode() + b"\n")
+            await process.stdout.readline()
+            server = Server(process, time.perf_counter() - started)
+            server.tell("notifications/initialized", {})
+            yield server
+            await server.end()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@asynccontextmanager
+async def stand_in(delay_seconds: float) -> AsyncIterator[str]:
+    """Run the stand-in of the API in a process of its own; yield its base URL."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(HERE / "stand_in.py"), "--delay-seconds", str(delay_seconds)),
+        stdin=PIPE,
+        stdout=PIPE,
+    )
+    assert process.stdin  # noqa: S101 - a pipe
+    assert process.stdout  # noqa: S101 - a pipe
+    try:
+        yield (await process.stdout.readline()).decode().strip()
+    finally:
+        process.stdin.close()
+        await process.wait()
+
+
+async def seconds(awaitable: Awaitable[object]) -> float:
+    """Return how long something takes."""
+    started = time.perf_counter()
+    await awaitable
+    return time.perf_counter() - started
+
+
+@dataclass
+class Samples:
+    """What was measured, a value a round, by measure and arm."""
+
+    values: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+
+    def add(self, measure: str, arm: str, value: float) -> None:
+        """Add a round's value."""
+        self.values.setdefault(measure, {}).setdefault(arm, []).append(value)
+
+    def median(self, measure: str, arm: str) -> float:
+        """Return the median over the rounds."""
+        return statistics.median(self.values[measure][arm])
+
+
+def ids(count: int) -> list[str]:
+    """Return made-up task ids, of the usual length."""
+    return [f"58cc618b-9639-4ee7-add2-{number:012d}" for number in range(count)]
+
+
+async def one_round(samples: Samples, bench: Path, fast: str, slow: str) -> None:
+    """Measure each server once, in turn."""
+    for arm in arms(bench):
+        async with running(arm, fast) as server:
+            samples.add("start ms", arm.name, server.start_seconds * 1000)
+            for task_id in ids(5):
+                await server.call(*arm.one(task_id))
+            took = [await seconds(server.call(*arm.one(task_id))) for task_id in ids(CALLS)]
+            samples.add("call ms", arm.name, statistics.median(took) * 1000)
+            samples.add("peak MB", arm.name, server.peak_mb())
+        if arm.several is not None:
+            async with running(arm, slow) as server:
+                await server.call(*arm.one("warm-up"))
+                calls = [server.call(*arm.one(task_id)) for task_id in ids(AT_ONCE)]
+                samples.add(
+                    "100 at once ms", arm.name, await seconds(asyncio.gather(*calls)) * 1000
+                )
+    async with httpx.AsyncClient(base_url=fast, trust_env=False) as client:
+        took = [
+            await seconds(client.post("/hailuo/tasks", json={"action": "retrieve", "id": task_id}))
+            for task_id in ids(CALLS)
+        ]
+    samples.add("call ms", "one httpx POST", statistics.median(took) * 1000)
+
+
+async def read_answers(bench: Path, fast: str) -> Json:
+    """Measure what a model reads: characters and tokens, and how much of a batch came back."""
+    tokens = bpe_openai.get_encoding("o200k_base")
+    told: Json = {}
+    for arm in arms(bench):
+        if arm.several is None:
+            continue
+        async with running(arm, fast) as server:
+            listed = (await server.ask("tools/list", {}))["tools"]
+            one = await server.call(*arm.one(ids(1)[0]))
+            batch = await server.call(*arm.several(ids(BATCH)))
+        seen = [
+            {name: tool.get(name) for name in ("name", "description", "inputSchema")}
+            for tool in listed
+        ]
+        named = {arm.one("")[0], arm.several([])[0]}
+        texts = {
+            "both task tools": json.dumps([tool for tool in seen if tool["name"] in named]),
+            "all its tools": json.dumps(seen),
+            "one answer": one,
+            f"batch of {BATCH}": batch,
+        }
+        told[arm.name] = {
+            "characters": {name: len(text) for name, text in texts.items()},
+            "tokens": {name: len(tokens.encode(text)) for name, text in texts.items()},
+            "came back": sum(task_id in batch for task_id in ids(BATCH)),
+        }
+    return told
+
+
+def follow_ours() -> Json:
+    """Count what it takes to follow a run to its video as the answers' next steps say."""
+    calls = requests = 0
+    running_record = read_record({"id": "t", "created_at": 1, "started_at": 1})
+    done_record = read_record(
+        json.loads((HERE.parent / "tests/examples/retrieve.json").read_text())
+    )
+
+    async def calling() -> float:
+        nonlocal calls
+        clock = asyncio.get_running_loop().time
+
+        async def ask(_: object, *, within_seconds: float) -> BatchRecords:  # noqa: ARG001
+            nonlocal requests
+            requests += 1
+            record = done_record if clock() >= RUN_SECONDS else running_record
+            return BatchRecords({"t": record} if record else {}, {})
+
+        async def report(_: float, __: BatchRecords) -> None:
+            pass
+
+        known = BatchRecords({}, {})
+        while known.records.get("t") is not done_record:
+            calls += 1
+            wait_seconds = Settings().max_wait_seconds if calls > 1 else 0
+            known = await follow(ask, ["t"], wait_seconds=wait_seconds, report=report)
+        return clock()
+
+    with asyncio.Runner(loop_factory=SimulatedTimeLoop) as runner:
+        after = runner.run(calling())
+    return {"calls": calls, "requests": requests, "seconds": after}
+
+
+def follow_vendors() -> Json:
+    """Count the same by the vendor's published policy: a call looks once, then pauses 5 seconds."""
+    calls, now = 1, 0.0
+    while now < RUN_SECONDS:
+        calls, now = calls + 1, now + 5.0
+    return {"calls": calls, "requests": calls, "seconds": now}
+
+
+async def grow(bench: Path, fast: str) -> list[Json]:
+    """Measure growing batches: through the tool and, beyond its limit, through the client."""
+    rows = []
+    ours = arms(bench)[0]
+    assert ours.several  # noqa: S101 - it is ours
+    settings = Settings(api_token=TOKEN, api_base_url=fast)
+    async with (
+        running(ours, fast) as server,
+        HailuoTasksClient(settings) as client,
+        httpx.AsyncClient(trust_env=False) as counting,
+    ):
+        await server.call(*ours.one("warm-up"))
+        await client.retrieve("58cc618b-9639-4ee7-add2-d2fcf260d9a3")
+        for size in GROWTH:
+            before = int((await counting.get(fast)).text)
+            if size <= AT_ONCE:
+                took = await seconds(server.call(*ours.several(ids(size))))
+            else:
+                took = await seconds(client.retrieve_batch(ids(size)))
+            requests = int((await counting.get(fast)).text) - before
+            rows.append({"ids": size, "ms per id": took * 1000 / size, "requests": requests})
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What was promised, and how it came out."""
+
+    words: str
+    value: float
+    limit: float
+    at_least: bool = False
+
+    def row(self) -> str:
+        """Return the bound as a row of the table."""
+        holds = self.value >= self.limit if self.at_least else self.value <= self.limit
+        promised = f"{'at least' if self.at_least else 'at most'} {self.limit:g}"
+        return f"| {self.words} | {self.value:.2f} | {promised} | {'yes' if holds else 'NO'} |"
+
+
+def bounds(samples: Samples) -> list[Bound]:
+    """Return the bounds that this comparison is held to."""
+    call, at_once, start, peak = "call ms", "100 at once ms", "start ms", "peak MB"
+    ours, vendor, floor = (
+        {measure: samples.median(measure, arm) for measure in (call, start, peak)}
+        for arm in ("ours", "vendor", "floor")
+    )
+    with_post = samples.median(call, "floor with a POST")
+    least = floor[call] + samples.median(call, "one httpx POST")
+    faster = samples.median(at_once, "vendor") / samples.median(at_once, "ours")
+    return [
+        Bound("a call, in calls of the floor with a POST", ours[call] / with_post, 1.4),
+        Bound("a call, in sums of the floor's and a POST by itself", ours[call] / least, 1.4),
+        Bound(
+            "a call, times faster than the vendor's", vendor[call] / ours[call], 10, at_least=True
+        ),
+        Bound("100 at once, times faster than vendor's", faster, 6, at_least=True),
+        Bound("start, in starts of the floor", ours[start] / floor[start], 1),
+        Bound("peak memory, MB more than the floor's", ours[peak] - floor[peak], 10),
+    ]
+
+
+def table(samples: Samples, told: Json, followed: Json, growth: list[Json]) -> str:
+    """Return all that was measured, as tables for people."""
+    columns = ("ours", "vendor", "floor", "floor with a POST")
+    lines = [f"| measured | {' | '.join(columns)} |", "|---" * 5 + "|"]
+
+    def cell(measure: str, arm: str) -> str:
+        values = samples.values[measure].get(arm)
+        if values is None:
+            return ""
+        spread = f" ({min(values):.3g} to {max(values):.3g})"
+        return f"{statistics.median(values):.3g}{spread}"
+
+    for measure in samples.values:
+        cells = " | ".join(cell(measure, arm) for arm in columns)
+        lines.append(f"| {measure} | {cells} |")
+    lines.append(f"| one httpx POST by itself, ms | | | | {cell('call ms', 'one httpx POST')} |")
+    for unit in ("characters", "tokens"):
+        for name in told["ours"][unit]:
+            ours, vendor = (told[arm][unit][name] for arm in ("ours", "vendor"))
+            lines.append(f"| {name}, {unit} | {ours} | {vendor} | | |")
+    came = (told[arm]["came back"] for arm in ("ours", "vendor"))
+    lines.append(f"| of the {BATCH} came back | {' | '.join(map(str, came))} | | |")
+    for name in ("calls", "requests", "seconds"):
+        ours, vendor = (followed[arm][name] for arm in ("ours", "vendor"))
+        lines.append(f"| following a {RUN_SECONDS:g} s run, {name} | {ours:g} | {vendor:g} | | |")
+    lines += ["", "| bound | came out | promised | holds |", "|---|---|---|---|"]
+    lines += [bound.row() for bound in bounds(samples)]
+    lines += ["", "| ids in a batch | ms per id | requests |", "|---|---|---|"]
+    lines += [f"| {row['ids']} | {row['ms per id']:.2f} | {row['requests']} |" for row in growth]
+    return "\n".join(lines)
+
+
+async def compare(bench: Path, rounds: int) -> None:
+    """Measure everything, print the tables and write the JSON."""
+    samples = Samples()
+    async with stand_in(0) as fast, stand_in(DELAY_SECONDS) as slow:
+        for number in range(rounds):
+            print(f"round {number + 1} of {rounds}", file=sys.stderr)
+            await one_round(samples, bench, fast, slow)
+        told = await read_answers(bench, fast)
+        growth = await grow(bench, fast)
+    followed = {"vendor": follow_vendors()}
+    followed["ours"] = await asyncio.to_thread(follow_ours)
+    machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.platform()}"
+    versions = {
+        "ours": version_in(bench / "ours", "hailuo-tasks-mcp"),
+        "vendor": VENDOR,
+        "sdk": version_in(bench / "ours", "mcp"),
+        "vendor's sdk": version_in(bench / "vendor", "mcp"),
+    }
+    today = datetime.now(UTC).date().isoformat()
+    print(f"{today}, {rounds} rounds, medians (lowest to highest). {machine}. {versions}\n")
+    print(table(samples, told, followed, growth))
+    report = ROOT / "dist" / "compare.json"
+    report.parent.mkdir(exist_ok=True)
+    content = {
+        "date": today,
+        "machine": machine,
+        "versions": versions,
+        "rounds": samples.values,
+        "read": told,
+        "followed": followed,
+        "growth": growth,
+    }
+    report.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def main() -> None:
+    """Make the environments, and compare."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9)
+    rounds = parser.parse_args().rounds
+    bench = ROOT / ".bench"
+    make_environments(bench)
+    asyncio.run(compare(bench, rounds))
+
+
+if __name__ == "__main__":
+    main()
