@@ -25,7 +25,7 @@ from helpers import PATIENCE_SECONDS
 from repository import ROOT, variables_that_are_read
 
 READMES = ("README.md", "README.zh-CN.md")
-DOCUMENTS = (*READMES, "CONTRIBUTING.md")
+DOCUMENTS = (*READMES, "CONTRIBUTING.md", "benchmarks/README.md")
 RUNNER = ["uvx", "--from", "/path/to/hailuo-tasks-mcp", "hailuo-tasks-mcp"]
 
 # Commands that a test cannot run: they install, they need a host or Node.js, or they are the tests.
