@@ -20,14 +20,12 @@ import subprocess
 import sys
 import time
 import venv
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from operator import sub, truediv
 from pathlib import Path
-from typing import Any
 
 import bpe_openai
 import httpx
@@ -36,6 +34,7 @@ from hailuo_tasks_mcp.client import BatchRecords, HailuoTasksClient
 from hailuo_tasks_mcp.records import read_record
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.waiting import follow
+from stdio_driver import TOKEN, Arm, Json, running, stand_in
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -43,10 +42,7 @@ ROOT = HERE.parent
 sys.path.append(str(ROOT / "tests"))
 from simulated_time import SimulatedTimeLoop  # noqa: E402 - see above
 
-Json = dict[str, Any]
-
 VENDOR = "mcp-hailuo==2026.10.18.4"
-TOKEN = "bench-token-0123456789"  # noqa: S105 - valid nowhere
 STARTS = 2
 BLOCKS = 5
 BLOCK = 20
@@ -56,19 +52,6 @@ RUN_SECONDS = 70.0
 BATCH = 50
 GROWTH = (1, 10, 100, 1_000, 10_000)
 REPEATS = 5
-PATIENCE_SECONDS = 120
-# Bodies and lines of this size are answers of batches.
-LINE_LIMIT = 1 << 26
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
-    """One server of the comparison."""
-
-    name: str
-    command: list[str]
-    one: Callable[[str], tuple[str, Json]]
-    several: Callable[[list[str]], tuple[str, Json]] | None = None
 
 
 def arms(bench: Path) -> list[Arm]:
@@ -118,104 +101,6 @@ def version_in(environment: Path, package: str) -> str:
     code = f"from importlib.metadata import version; print(version({package!r}))"
     python = str(environment / "bin/python")
     return subprocess.check_output([python, "-c", code], text=True).strip()  # noqa: S603 - ours
-
-
-class Server:
-    """A running server, asked in JSON-RPC, one line a message."""
-
-    def __init__(self, process: Process, start_seconds: float) -> None:
-        self.process = process
-        self.start_seconds = start_seconds
-        self._waiting: dict[int, asyncio.Future[Json]] = {}
-        self._reading = asyncio.create_task(self._read())
-
-    async def _read(self) -> None:
-        assert self.process.stdout  # noqa: S101 - a pipe
-        while line := await self.process.stdout.readline():
-            message = json.loads(line)
-            if "id" in message and "method" not in message:
-                self._waiting.pop(message["id"]).set_result(message)
-
-    async def ask(self, method: str, params: Json) -> Json:
-        """Return the result of a request."""
-        number = len(self._waiting) + int(time.perf_counter() * 1e9)
-        answered = self._waiting[number] = asyncio.get_running_loop().create_future()
-        self.tell(method, params, id=number)
-        result: Json = (await answered)["result"]
-        return result
-
-    def tell(self, method: str, params: Json, **fields: Any) -> None:
-        """Send a message."""
-        assert self.process.stdin  # noqa: S101 - a pipe
-        message = {"jsonrpc": "2.0", "method": method, "params": params, **fields}
-        self.process.stdin.write(json.dumps(message).encode() + b"\n")
-
-    async def call(self, tool: str, arguments: Json) -> str:
-        """Call a tool and return the text that a model would read."""
-        result = await self.ask("tools/call", {"name": tool, "arguments": arguments})
-        if result.get("isError"):
-            raise RuntimeError(f"{tool}: {result}")
-        text: str = result["content"][0]["text"]
-        return text
-
-    def peak_mb(self) -> float:
-        """Return the largest resident size so far, in MB."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-
-    async def end(self) -> None:
-        """Close stdin and wait for the end."""
-        assert self.process.stdin  # noqa: S101 - a pipe
-        self.process.stdin.close()
-        await self.process.wait()
-        await self._reading
-
-
-@asynccontextmanager
-async def running(arm: Arm, base_url: str) -> AsyncIterator[Server]:
-    """Start a server as a host does, timing it until it has answered `initialize`."""
-    environ = {**os.environ, "ACEDATACLOUD_API_TOKEN": TOKEN, "ACEDATACLOUD_API_BASE_URL": base_url}
-    params = {
-        "protocolVersion": "2025-06-18",
-        "capabilities": {},
-        "clientInfo": {"name": "bench", "version": "1"},
-    }
-    message = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}
-    started = time.perf_counter()
-    process = await asyncio.create_subprocess_exec(
-        *arm.command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environ, limit=LINE_LIMIT
-    )
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            assert process.stdin  # noqa: S101 - a pipe
-            assert process.stdout  # noqa: S101 - a pipe
-            process.stdin.write(json.dumps(message).encode() + b"\n")
-            await process.stdout.readline()
-            server = Server(process, time.perf_counter() - started)
-            server.tell("notifications/initialized", {})
-            yield server
-            await server.end()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-@asynccontextmanager
-async def stand_in(delay_seconds: float) -> AsyncIterator[str]:
-    """Run the stand-in of the API in a process of its own; yield its base URL."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(HERE / "stand_in.py"), "--delay-seconds", str(delay_seconds)),
-        stdin=PIPE,
-        stdout=PIPE,
-    )
-    assert process.stdin  # noqa: S101 - a pipe
-    assert process.stdout  # noqa: S101 - a pipe
-    try:
-        yield (await process.stdout.readline()).decode().strip()
-    finally:
-        process.stdin.close()
-        await process.wait()
 
 
 async def seconds(awaitable: Awaitable[object]) -> float:

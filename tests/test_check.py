@@ -20,6 +20,7 @@ from hailuo_tasks_mcp.client import HailuoTasksClient
 from hailuo_tasks_mcp.errors import SettingsError, UntrustedError
 from helpers import (
     TOKEN,
+    Connection,
     ScriptedApi,
     example,
     http_answer,
@@ -231,6 +232,17 @@ async def test_a_port_where_nothing_listens_ends_the_way(
     assert "HTTPS_PROXY" in found["connection"]["remedy"]
 
 
+def saying(words: bytes) -> Connection:
+    """Answer whatever comes with these words."""
+
+    async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(words)
+        await writer.drain()
+
+    return on_connection
+
+
 @pytest.fixture
 def authority() -> trustme.CA:
     return trustme.CA()
@@ -298,12 +310,7 @@ async def test_a_certificate_for_another_name_is_told(
 async def test_what_does_not_speak_tls_is_told(
     greeting: bytes, reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1000)
-        writer.write(greeting)
-        await writer.drain()
-
-    async with raw_server(on_connection) as address:
+    async with raw_server(saying(greeting)) as address:
         found = await findings(capsys, api_base_url=f"https://{address}")
 
     assert verdicts(found, "connection", "TLS", "token") == ["ok", "FAIL", ""]
@@ -334,12 +341,7 @@ async def test_a_proxy_that_speaks_tls_is_looked_at_as_far_as_its_certificate(
 async def test_a_socks_proxy_that_is_none_is_told(
     greeting: bytes, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1000)
-        writer.write(greeting)
-        await writer.drain()
-
-    async with raw_server(on_connection) as address:
+    async with raw_server(saying(greeting)) as address:
         monkeypatch.setenv("ALL_PROXY", f"socks5://{address}")
         found = await findings(capsys, api_base_url="https://api.invalid")
     with warnings.catch_warnings():
