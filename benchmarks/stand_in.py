@@ -17,8 +17,6 @@ PAGE_SIZE = 12
 RECORD = (Path(__file__).parent.parent / "tests" / "examples" / "retrieve.json").read_bytes()
 DOCUMENTED_ID = b"58cc618b-9639-4ee7-add2-d2fcf260d9a3"
 _RECORD = json.dumps(json.loads(RECORD), separators=(",", ":")).encode().split(DOCUMENTED_ID)
-
-
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 
 

@@ -33,9 +33,10 @@ class Arm:
 class Server:
     """A running server, asked in JSON-RPC, one line a message."""
 
-    def __init__(self, process: Process, start_seconds: float) -> None:
+    def __init__(self, process: Process, start_seconds: float, instructions: str) -> None:
         self.process = process
         self.start_seconds = start_seconds
+        self.instructions = instructions
         self._waiting: dict[int, asyncio.Future[Json]] = {}
         self._reading = asyncio.create_task(self._read())
 
@@ -51,7 +52,10 @@ class Server:
         number = len(self._waiting) + int(time.perf_counter() * 1e9)
         answered = self._waiting[number] = asyncio.get_running_loop().create_future()
         self.tell(method, params, id=number)
-        result: Json = (await answered)["result"]
+        message = await answered
+        if "result" not in message:
+            raise RuntimeError(f"{method}: {message.get('error')}")
+        result: Json = message["result"]
         return result
 
     def tell(self, method: str, params: Json, **fields: Any) -> None:
@@ -84,7 +88,9 @@ class Server:
 @asynccontextmanager
 async def running(arm: Arm, base_url: str) -> AsyncIterator[Server]:
     """Start a server as a host does, timing it until it has answered `initialize`."""
-    environ = {**os.environ, "ACEDATACLOUD_API_TOKEN": TOKEN, "ACEDATACLOUD_API_BASE_URL": base_url}
+    # Nothing else: what is set for other servers, or for a proxy, is not to be measured.
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    environ = {**kept, "ACEDATACLOUD_API_TOKEN": TOKEN, "ACEDATACLOUD_API_BASE_URL": base_url}
     params = {
         "protocolVersion": "2025-06-18",
         "capabilities": {},
@@ -100,8 +106,10 @@ async def running(arm: Arm, base_url: str) -> AsyncIterator[Server]:
             assert process.stdin  # noqa: S101 - a pipe
             assert process.stdout  # noqa: S101 - a pipe
             process.stdin.write(json.dumps(message).encode() + b"\n")
-            await process.stdout.readline()
-            server = Server(process, time.perf_counter() - started)
+            line = await process.stdout.readline()
+            start_seconds = time.perf_counter() - started
+            instructions = json.loads(line)["result"].get("instructions") or ""
+            server = Server(process, start_seconds, instructions)
             server.tell("notifications/initialized", {})
             yield server
             await server.end()
@@ -114,13 +122,9 @@ async def running(arm: Arm, base_url: str) -> AsyncIterator[Server]:
 @asynccontextmanager
 async def stand_in(delay_seconds: float) -> AsyncIterator[str]:
     """Run the stand-in of the API in a process of its own; yield its base URL."""
+    script = Path(__file__).parent / "stand_in.py"
     process = await asyncio.create_subprocess_exec(
-        *(
-            sys.executable,
-            str(Path(__file__).parent / "stand_in.py"),
-            "--delay-seconds",
-            str(delay_seconds),
-        ),
+        *(sys.executable, str(script), "--delay-seconds", str(delay_seconds)),
         stdin=PIPE,
         stdout=PIPE,
     )

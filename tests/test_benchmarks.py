@@ -1,10 +1,12 @@
 """The benchmarks run; what they measure is for people to read."""
 
 import asyncio
+import importlib
 import subprocess
 import sys
 from asyncio.subprocess import PIPE
 from pathlib import Path
+from types import ModuleType
 
 import httpx
 import pytest
@@ -56,3 +58,27 @@ async def test_the_stand_in_answers_as_the_api_does_and_counts() -> None:
     # Of a batch without a limit, only the first page.
     assert len(page["items"]) == 12
     assert asked == "4"
+
+
+@pytest.fixture
+def compare(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("compare")
+
+
+def test_a_run_is_followed_as_each_server_asks_for(compare: ModuleType) -> None:
+    ours = compare.follow_ours()
+
+    assert (ours["calls"], ours["seconds"]) == (3, 70)
+    assert compare.follow_vendors(15.0) == {"calls": 5, "requests": 5, "seconds": 80}
+    assert compare.follow_vendors(0.0) == {"calls": 15, "requests": 15, "seconds": 70}
+
+
+@pytest.mark.parametrize(
+    ("values", "at_least", "verdict"),
+    [([0.9, 1.0, 7.0], False, "yes"), ([0.9, 1.01, 1.2], False, "NO"), ([0.9, 1.1], True, "yes")],
+)
+def test_a_bound_that_does_not_hold_is_printed_as_such(
+    compare: ModuleType, values: list[float], at_least: bool, verdict: str
+) -> None:
+    assert compare.Bound("It", values, 1, at_least).row().endswith(f" | {verdict} |")

@@ -1,6 +1,7 @@
 """The command line."""
 
 import asyncio
+import gc
 import os
 import re
 import signal
@@ -76,6 +77,20 @@ def test_the_server_looks_for_garbage_but_not_among_what_it_imported() -> None:
     )
 
     assert run("-c", code).stdout == "True True\n"
+
+
+def test_garbage_is_looked_for_again_even_if_the_server_cannot_be_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("hailuo_tasks_mcp.server.create_server", fail)
+
+    with pytest.raises(RuntimeError):
+        main([])
+
+    assert gc.isenabled()
 
 
 def test_the_bundles_entry_point_is_the_same_command() -> None:

@@ -307,3 +307,13 @@ async def test_a_status_that_is_a_number_makes_no_record_of_an_error() -> None:
     body = {"status": 500, "error": "Internal Server Error"}
 
     assert type(await failure_of(httpx.Response(200, json=body))) is UpstreamError
+
+
+async def test_a_client_that_is_closed_opens_no_connection_again() -> None:
+    api = ScriptedApi(httpx.Response(200, json={}))
+    async with HailuoTasksClient(settings(), transport=api) as client:
+        await client.retrieve("t")
+
+    with pytest.raises(RuntimeError, match="closed"):
+        await client.retrieve("t")
+    assert len(api.requests) == 1

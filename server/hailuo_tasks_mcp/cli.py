@@ -143,18 +143,20 @@ def _whole_number(text: str, highest: int) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    # The imports make objects by the hundred thousand, all of them to stay. Looking for garbage
-    # among them, now and at every later pass, costs a tenth of the start and finds none.
+    # The imports make objects by the hundred thousand, nearly all of them to stay. Looking for
+    # garbage among them, now and at every later pass, costs time and finds next to none.
     gc.disable()
-    import logging
+    try:
+        import logging
 
-    from hailuo_tasks_mcp.server import create_server
-    from hailuo_tasks_mcp.stdio import serve_stdio
+        from hailuo_tasks_mcp.server import create_server
+        from hailuo_tasks_mcp.stdio import serve_stdio
 
-    settings, transport = _set_up(sandbox=options.sandbox)
-    server = create_server(settings, transport=transport)
-    gc.freeze()
-    gc.enable()
+        settings, transport = _set_up(sandbox=options.sandbox)
+        server = create_server(settings, transport=transport)
+        gc.freeze()
+    finally:
+        gc.enable()
     if settings.problem is not None:
         logging.getLogger(__name__).error("%s", settings.problem)
     if sys.stdin.isatty():

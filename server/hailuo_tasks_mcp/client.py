@@ -80,13 +80,15 @@ class HailuoTasksClient:
         self._settings = settings
         self._carrier = transport
         self._opened: Transport | None = None
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         """Make the client ready; connections are opened when they are needed."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close all connections."""
+        """Close all connections, for good."""
+        self._closed = True
         if self._opened is not None:
             await self._opened.aclose()
 
@@ -212,6 +214,8 @@ class HailuoTasksClient:
 
         A server whose proxy or certificates are set up badly can so still start and say it.
         """
+        if self._closed:
+            raise RuntimeError("This client is closed")
         if self._opened is None:
             self._opened = Transport(self._settings, self._carrier)
         return self._opened
