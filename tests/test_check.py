@@ -236,7 +236,7 @@ def saying(words: bytes) -> Connection:
     """Answer whatever comes with these words."""
 
     async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1000)
+        await reader.read(65_536)
         writer.write(words)
         await writer.drain()
 
