@@ -228,9 +228,8 @@ def follow_ours() -> Json:
     """Count what it takes to follow a run to its video as the answers' next steps say."""
     calls = requests = 0
     running_record = read_record({"id": "t", "created_at": 1, "started_at": 1})
-    done_record = read_record(
-        json.loads((HERE.parent / "tests/examples/retrieve.json").read_text())
-    )
+    example = ROOT / "tests" / "examples" / "retrieve.json"
+    done_record = read_record(json.loads(example.read_text()))
 
     async def calling() -> float:
         nonlocal calls
@@ -373,13 +372,13 @@ def table(samples: Samples, told: Json, followed: Json, growth: list[Json]) -> s
 
 async def compare(bench: Path, rounds: int) -> None:
     """Measure everything, print the tables and write the JSON."""
-    samples = Samples()
+    samples, servers = Samples(), arms(bench)
     # The same orders each time.
     chance = random.Random(0)  # noqa: S311 - no secret
     async with stand_in(0) as fast, stand_in(DELAY_SECONDS) as slow:
         for number in range(rounds):
             print(f"round {number + 1} of {rounds}", file=sys.stderr)
-            order = chance.sample(arms(bench), len(arms(bench)))
+            order = chance.sample(servers, len(servers))
             await measure_starts(samples, chance.sample(order * STARTS, len(order * STARTS)), fast)
             await measure_calls(samples, order, chance, fast)
             await measure_many_at_once(samples, order, slow)

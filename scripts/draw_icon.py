@@ -1,6 +1,6 @@
 """Draw the bundle's icon: a conch, which is what hailuo means, around a play button.
 
-python scripts/draw_icon.py icon.png
+Usage: python scripts/draw_icon.py icon.png
 """
 
 import math

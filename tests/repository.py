@@ -5,6 +5,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from hailuo_tasks_mcp.settings import read_settings
 
 ROOT = Path(__file__).parent.parent
@@ -14,6 +16,12 @@ _LEFT_BEHIND = (
     *(".git", ".venv", ".bench", "dist", "icon.png"),
     *(".hypothesis", "__pycache__", ".*_cache"),
 )
+
+
+class Strict(BaseModel):
+    """What stands in a file that others read, and nothing else."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 def project() -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from pathspec import GitIgnoreSpec
 from PIL import Image
-from pydantic import BaseModel, ConfigDict
 
 from hailuo_tasks_mcp import __version__
 from hailuo_tasks_mcp.errors import BASE_URL_VARIABLE, TOKEN_VARIABLE
@@ -20,13 +19,9 @@ from hailuo_tasks_mcp.settings import (
     read_settings,
 )
 from hailuo_tasks_mcp.tools import TOOLS
-from repository import ROOT, littered_copy, project, variables_that_are_read
+from repository import ROOT, Strict, littered_copy, project, variables_that_are_read
 
 MAX_BUNDLE_BYTES = 400_000
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Author(Strict):

@@ -263,12 +263,20 @@ def certified(authority: trustme.CA, name: str = "localhost") -> ssl.SSLContext:
     return context
 
 
+async def behind_tls(
+    capsys: pytest.CaptureFixture[str], certificates: ssl.SSLContext
+) -> tuple[dict[str, dict[str, Any]], list[bytes]]:
+    """Check a server on localhost that shows certificates; return also what it heard."""
+    async with listening(http_answer({}), certificates) as (address, heard):
+        port = address.rpartition(":")[2]
+        return await findings(capsys, api_base_url=f"https://localhost:{port}"), heard
+
+
 @pytest.mark.real_time
 async def test_a_certificate_of_the_users_own_authority_is_trusted_through_ssl_cert_file(
     trusted_authority: trustme.CA, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with listening(http_answer({}), certified(trusted_authority)) as (address, _):
-        found = await findings(capsys, api_base_url=f"https://localhost:{address.split(':')[1]}")
+    found, _ = await behind_tls(capsys, certified(trusted_authority))
 
     assert verdicts(found, "name", "connection", "TLS", "token") == ["ok"] * 4
     assert found["TLS"]["detail"] == "TLSv1.3, the certificate is good"
@@ -278,8 +286,7 @@ async def test_a_certificate_of_the_users_own_authority_is_trusted_through_ssl_c
 async def test_a_certificate_that_is_not_trusted_is_told_with_what_to_do(
     authority: trustme.CA, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with listening(http_answer({}), certified(authority)) as (address, heard):
-        found = await findings(capsys, api_base_url=f"https://localhost:{address.split(':')[1]}")
+    found, heard = await behind_tls(capsys, certified(authority))
 
     assert verdicts(found, "connection", "TLS", "token") == ["ok", "FAIL", ""]
     assert "unable to get local issuer certificate" in found["TLS"]["detail"]
@@ -291,10 +298,10 @@ async def test_a_certificate_that_is_not_trusted_is_told_with_what_to_do(
 async def test_a_certificate_for_another_name_is_told(
     trusted_authority: trustme.CA, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with listening(b"", certified(trusted_authority, "api.test")) as (address, _):
-        found = await findings(capsys, api_base_url=f"https://localhost:{address.split(':')[1]}")
+    found, heard = await behind_tls(capsys, certified(trusted_authority, "api.test"))
 
     assert verdicts(found, "connection", "TLS", "token") == ["ok", "FAIL", ""]
+    assert heard == []
     assert "Hostname mismatch" in found["TLS"]["detail"]
     assert "ACEDATACLOUD_API_BASE_URL" in found["TLS"]["remedy"]
 

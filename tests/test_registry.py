@@ -4,18 +4,14 @@ import json
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from hailuo_tasks_mcp import __version__
 from hailuo_tasks_mcp.errors import PLATFORM_URL
 from hailuo_tasks_mcp.settings import LOG_LEVELS, Settings, read_settings
-from repository import ROOT, project, variables_that_are_read
+from repository import ROOT, Strict, project, variables_that_are_read
 
 SCHEMA = "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json"
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Variable(Strict):

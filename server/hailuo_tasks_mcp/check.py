@@ -70,6 +70,11 @@ class Finding:
     remedy: str | None = None
     seconds: float | None = None
 
+    @property
+    def failed(self) -> bool:
+        """Whether something is wrong."""
+        return self.verdict == "FAIL"
+
     def lines(self) -> str:
         """Return the finding as people read it."""
         took = "" if self.seconds is None else f" ({self.seconds * 1000:.0f} ms)"
@@ -96,7 +101,7 @@ async def run_check(
         findings.append(finding)
         if not as_json:
             print(finding.lines())
-    ok = all(finding.verdict != "FAIL" for finding in findings)
+    ok = not any(finding.failed for finding in findings)
     if as_json:
         checks = [asdict(finding) for finding in findings]
         print(json.dumps({"version": __version__, "ok": ok, "checks": checks}, indent=2))
@@ -114,13 +119,13 @@ async def _examine(
     """
     well = True
     for finding in _settings_in_force(settings):
-        well = well and finding.verdict != "FAIL"
+        well = well and not finding.failed
         yield finding
     if settings.problem is not None:
         return
     # Without a token the way to the API can still be looked at.
     async for finding in _way_to_the_api(settings):
-        well = well and finding.verdict != "FAIL"
+        well = well and not finding.failed
         yield finding
     if well:
         yield await _token(settings, transport)
@@ -178,10 +183,10 @@ async def _way_to_the_api(settings: Settings) -> AsyncIterator[Finding]:
     check_goal = f"Check {PROXY_VARIABLES}." if proxy else _CHECK_DIRECT_WAY
     found = await _take("name", _resolve(goal), goal, check_goal)
     yield found
-    if found.verdict != "FAIL":
+    if not found.failed:
         found = await _take("connection", _connect(goal), goal, check_goal)
         yield found
-    if found.verdict == "FAIL":
+    if found.failed:
         return
     if certificates is None or (proxy and proxy.url.scheme != "https"):
         why = "the proxy is in between" if proxy else "plain http, to this machine only"

@@ -52,9 +52,10 @@ async def run_retrieve(
         not be looked up; 2 if these are no task ids.
 
     """
-    look_up = _look_up(settings, task_ids, wait_seconds, as_json=as_json, transport=transport)
     try:
-        text, states = await look_up
+        text, states = await _look_up(
+            settings, task_ids, wait_seconds, as_json=as_json, transport=transport
+        )
     except HailuoTasksError as error:
         told = str(error) if as_json else f"{error.happened}. {advice(error)}"
         print(f"hailuo-tasks-mcp: {told}", file=sys.stderr)
