@@ -30,6 +30,7 @@ from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.text import clean_text, without_secret
 from hailuo_tasks_mcp.transport import (
     MAX_ANSWER_BYTES,
+    TRIES,
     AnswerTooLargeError,
     Transport,
     retry_after_seconds,
@@ -181,7 +182,10 @@ class HailuoTasksClient:
         transport = self._transport()
         base_url = self._settings.api_base_url
         try:
-            response = await transport.post(TASKS_PATH, question, token, deadline=deadline.at)
+            # Both actions only read, so sending one again is always safe.
+            response = await transport.post(
+                TASKS_PATH, question, token, tries=TRIES, deadline=deadline.at
+            )
         except TimeoutError as error:
             raise self._unreachable(
                 f"Not answered within {deadline.within_seconds:.3g} s by {base_url}"

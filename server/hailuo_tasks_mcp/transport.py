@@ -1,19 +1,16 @@
-"""HTTP: sends a question again where that may help, and reads the answer whole, within bounds.
-
-httpx carries the requests, httpx-retries repeats them. Both of the API's actions only read, so
-sending one again is always safe.
-"""
+"""HTTP: sends a question again where that may help, and reads the answer whole, within bounds."""
 
 import asyncio
 import logging
-import math
+import random
 import ssl
 import zlib
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
-from httpx_retries import Retry, RetryTransport
 from socksio import SOCKSError
 
 from hailuo_tasks_mcp import __version__
@@ -34,14 +31,12 @@ MAX_RETRY_AFTER_SECONDS = 10.0
 # No pause is believed in beyond this.
 _DAY_SECONDS = 86_400.0
 
-# The pause doubles with each try, from half a second; half of it is left to chance, so that
-# clients that failed together do not come back together.
-_BACKOFF_FACTOR = 0.25
-_BACKOFF_JITTER = 0.5
-_PASSING_STATUSES = (408, 429, 500, 502, 503, 504)
-
-# The extension in which a request keeps what its last try brought.
-_LAST_TRY = "hailuo_tasks_mcp.last_try"
+# The pause after the first try, doubled after each; half of it is left to chance, so that clients
+# that failed together do not come back together.
+_PAUSE_SECONDS = 0.5
+_PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+# Not ProxyError: a proxy that refuses its user would lock them out at last.
+_PASSING_ERRORS = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError)
 
 _HEADERS = {
     "accept": "application/json",
@@ -75,36 +70,31 @@ class Transport:
         self._base_url = settings.api_base_url
         timeout = httpx.Timeout(settings.request_timeout_seconds)
         self._extensions = {"timeout": timeout.as_dict()}
+        self._seconds = settings.request_timeout_seconds
         proxy = None if carrier else proxy_for(settings.api_base_url)
         # A bare transport: a client would add cookies, redirects and its own reading of the
         # environment, none of which is wanted, and a tenth of what a call costs.
         self._carrier = carrier or _open(settings, proxy)
-        self._retrying = RetryTransport(
-            _WholeAnswers(self._carrier, settings.request_timeout_seconds, _shows(settings, proxy)),
-            Retry(
-                total=TRIES - 1,
-                allowed_methods=["POST"],
-                status_forcelist=_PASSING_STATUSES,
-                # Not ProxyError: a proxy that refuses its user would lock them out at last.
-                retry_on_exceptions=[
-                    httpx.TimeoutException,
-                    httpx.NetworkError,
-                    httpx.RemoteProtocolError,
-                ],
-                backoff_factor=_BACKOFF_FACTOR,
-                backoff_jitter=_BACKOFF_JITTER,
-            ),
-        )
+        self._shows = _shows(settings, proxy)
+        # So that waiting for a connection does not count as waiting for an answer.
+        self._turn = asyncio.Semaphore(MAX_CONNECTIONS)
 
     async def post(
-        self, path: str, question: Mapping[str, Any], token: str, *, deadline: float
+        self,
+        path: str,
+        question: Mapping[str, Any],
+        token: str,
+        *,
+        tries: int,
+        deadline: float,
     ) -> httpx.Response:
-        """Send a question, up to `TRIES` times, and return the answer, its body read and decoded.
+        """Send a question and return the answer, its body read and decoded.
 
         Args:
             path: what to post to, below the base URL.
             question: the JSON to post.
             token: the bearer token.
+            tries: how often it may be sent; more than once only if it may arrive twice.
             deadline: when to give up, on the event loop's clock; the answer is then that to the
                 last try, if there was any.
 
@@ -120,103 +110,90 @@ class Transport:
             self._base_url + path,
             headers=_HEADERS | {"authorization": f"Bearer {token}"},
             json=question,
-            extensions=self._extensions.copy(),
+            extensions=self._extensions,
         )
+        came: httpx.Response | httpx.RequestError | None = None
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._retrying.handle_async_request(request)
-        except _ComeBackLater as later:
-            return later.answer
+                for number in range(tries):
+                    came = await self._try(request)
+                    pause = _pause_after(number, came)
+                    if pause is None or number == tries - 1:
+                        break
+                    await asyncio.sleep(pause)
         except TimeoutError:
             # Perhaps in a pause between two tries: what the last one brought says more.
-            match request.extensions.get(_LAST_TRY):
-                case httpx.Response() as answer:
-                    return answer
-                case httpx.RequestError() as error:
-                    raise error from None
-            raise
+            if came is None:
+                raise
+        if isinstance(came, httpx.RequestError):
+            raise came from None
+        assert came is not None  # noqa: S101 - it is tried at least once
+        return came
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._carrier.aclose()
 
+    async def _try(self, request: httpx.Request) -> httpx.Response | httpx.RequestError:
+        """Send a request once; return the whole answer, or a fault that may pass.
 
-def retry_after_seconds(answer: httpx.Response) -> float | None:
-    """Return how long an answer asks to be left alone, in seconds; None if it does not say."""
-    value = answer.headers.get("retry-after")
-    if value is None:
-        return None
-    try:
-        # In seconds or as a date, of which some make the parser overflow.
-        seconds = Retry().parse_retry_after(value)
-    except (ValueError, OverflowError):
-        return None
-    return min(seconds, _DAY_SECONDS)
-
-
-class _ComeBackLater(Exception):  # noqa: N818 - an answer, not an error
-    """Ends the tries with an answer that asks for a longer pause than is waited for."""
-
-    def __init__(self, answer: httpx.Response) -> None:
-        super().__init__()
-        self.answer = answer
-
-
-class _WholeAnswers(httpx.AsyncBaseTransport):
-    """Makes a try, when its turn has come, and says what it brought in terms that can be retried.
-
-    A body that breaks off, or drips in for ever, is a failed try like any other. An answer that
-    asks for a long pause ends the tries.
-    """
-
-    def __init__(self, carrier: httpx.AsyncBaseTransport, seconds: float, shows: str) -> None:
-        self._carrier = carrier
-        self._seconds = seconds
-        self._shows = shows
-        # So that waiting for a connection does not count as waiting for an answer.
-        self._turn = asyncio.Semaphore(MAX_CONNECTIONS)
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        A body that breaks off, or drips in for ever, is a fault like any other.
+        """
         async with self._turn:
             try:
-                answer = await self._try(request)
+                # httpx bounds each read; all of them together must end as well.
+                async with asyncio.timeout(self._seconds):
+                    response = await self._carrier.handle_async_request(request)
+                    try:
+                        content = await _read(response)
+                    finally:
+                        await response.aclose()
+            except TimeoutError:
+                return httpx.ReadTimeout("The answer took too long")
+            except SOCKSError as error:
+                # The one fault that httpx does not know for one of its own.
+                raise httpx.ProxyError("It does not speak SOCKS5") from error
             except httpx.RequestError as error:
                 if (reason := _distrust(error)) is not None:
                     # It will not be trusted a second later.
                     raise UntrustedError(
                         f"The certificate of {self._shows} is not trusted ({reason})"
                     ) from error
-                request.extensions[_LAST_TRY] = error.with_traceback(None)
-                raise
-        request.extensions[_LAST_TRY] = answer
-        # Read once and for all: the library would stumble over some dates.
-        pause = retry_after_seconds(answer)
-        answer.headers.pop("retry-after", None)
-        if pause is not None:
-            answer.headers["retry-after"] = str(math.ceil(pause))
-            if pause > MAX_RETRY_AFTER_SECONDS:
-                raise _ComeBackLater(answer)
-        return answer
-
-    async def _try(self, request: httpx.Request) -> httpx.Response:
-        try:
-            # httpx bounds each read; all of them together must end as well.
-            async with asyncio.timeout(self._seconds):
-                response = await self._carrier.handle_async_request(request)
-                try:
-                    content = await _read(response)
-                finally:
-                    await response.aclose()
-        except TimeoutError as error:
-            raise httpx.ReadTimeout("The answer took too long") from error
-        except SOCKSError as error:
-            # The one fault that httpx does not know for one of its own.
-            raise httpx.ProxyError("It does not speak SOCKS5") from error
+                if not isinstance(error, _PASSING_ERRORS):
+                    raise
+                return error.with_traceback(None)
         logger.debug("HTTP %d, %d bytes", response.status_code, len(content))
         # As bytes: a header may hold what no encoding can.
         kept = (b"content-type", b"retry-after")
         headers = [field for field in response.headers.raw if field[0].lower() in kept]
         return httpx.Response(response.status_code, headers=headers, content=content)
+
+
+def _pause_after(number: int, came: httpx.Response | httpx.RequestError) -> float | None:
+    """Return how long to pause after a try, in seconds; None if another one is of no use."""
+    asked = None
+    if isinstance(came, httpx.Response):
+        if came.status_code not in _PASSING_STATUSES:
+            return None
+        asked = retry_after_seconds(came)
+        if asked is not None and asked > MAX_RETRY_AFTER_SECONDS:
+            return None
+    return asked or _PAUSE_SECONDS * 2**number * random.uniform(0.5, 1)  # noqa: S311 - no secret
+
+
+def retry_after_seconds(answer: httpx.Response) -> float | None:
+    """Return how long an answer asks to be left alone, in seconds; None if it does not say."""
+    value = answer.headers.get("retry-after", "").strip()
+    try:
+        if value.isascii() and value.isdecimal():
+            seconds = float(value)
+        else:
+            date = parsedate_to_datetime(value)
+            zoned = date if date.tzinfo else date.replace(tzinfo=UTC)
+            seconds = (zoned - datetime.now(UTC)).total_seconds()
+    except (ValueError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), _DAY_SECONDS)
 
 
 def _distrust(error: BaseException | None) -> str | None:
