@@ -30,10 +30,10 @@ from pathlib import Path
 
 import httpx
 
-from hailuo_tasks_mcp.client import BatchRecords, HailuoTasksClient
-from hailuo_tasks_mcp.records import read_record
+from hailuo_tasks_mcp.api.client import BatchRecords, HailuoTasksClient
+from hailuo_tasks_mcp.api.records import read_record
 from hailuo_tasks_mcp.settings import Settings
-from hailuo_tasks_mcp.waiting import follow
+from hailuo_tasks_mcp.tasks.polling import follow
 from stdio_driver import TOKEN, Arm, Json, running, stand_in
 
 HERE = Path(__file__).parent

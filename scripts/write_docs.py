@@ -16,7 +16,7 @@ import httpx
 from mcp import Client
 from mcp_types import CallToolResult, Tool
 
-from hailuo_tasks_mcp.sandbox import (
+from hailuo_tasks_mcp.sandbox.app import (
     DOCUMENTED_TASK_ID,
     DOCUMENTED_TIMED_TASK_ID,
     FAILED_TASK_ID,

@@ -14,9 +14,9 @@ import pytest
 from mcp import Client
 from mcp_types import CallToolResult, TextContent
 
-from hailuo_tasks_mcp.client import HailuoTasksClient
+from hailuo_tasks_mcp.api.client import HailuoTasksClient
+from hailuo_tasks_mcp.api.records import TaskRecord
 from hailuo_tasks_mcp.errors import HailuoTasksError
-from hailuo_tasks_mcp.records import TaskRecord
 from hailuo_tasks_mcp.server import create_server
 from hailuo_tasks_mcp.settings import Settings
 

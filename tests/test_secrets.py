@@ -8,7 +8,7 @@ import httpx
 import pytest
 from mcp import Client
 
-from hailuo_tasks_mcp.client import HailuoTasksClient
+from hailuo_tasks_mcp.api.client import HailuoTasksClient
 from hailuo_tasks_mcp.errors import HailuoTasksError
 from hailuo_tasks_mcp.server import create_server
 from helpers import TOKEN, Answer, ScriptedApi, raw_server, read_request, settings, succeeded

@@ -1,5 +1,5 @@
 """`python -m hailuo_tasks_mcp` is the command `hailuo-tasks-mcp`."""
 
-from hailuo_tasks_mcp.cli import main
+from hailuo_tasks_mcp.cli.main import main
 
 raise SystemExit(main())

@@ -18,11 +18,11 @@ from mcp_types import (
 )
 
 from hailuo_tasks_mcp import __version__
-from hailuo_tasks_mcp.client import HailuoTasksClient
+from hailuo_tasks_mcp.api.client import HailuoTasksClient
 from hailuo_tasks_mcp.settings import Settings
-from hailuo_tasks_mcp.summary import RETRIEVE_TASK, RETRIEVE_TASKS_BATCH, USUAL_DURATION
+from hailuo_tasks_mcp.tasks.summarize import RETRIEVE_TASK, RETRIEVE_TASKS_BATCH, USUAL_DURATION
 from hailuo_tasks_mcp.text import clean_text
-from hailuo_tasks_mcp.tools import TOOLS, Call, Clock, call_tool
+from hailuo_tasks_mcp.tools.tool import TOOLS, Call, Clock, call_tool
 
 INSTRUCTIONS = (
     "Reports on Hailuo (MiniMax) video generations at Ace Data Cloud, known by their task ids; "

@@ -1,0 +1,1 @@
+"""Speaks HTTP and the platform's JSON; knows nothing of MCP."""

@@ -1,0 +1,1 @@
+"""The command `hailuo-tasks-mcp`, one file for each command."""

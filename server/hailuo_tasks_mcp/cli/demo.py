@@ -1,0 +1,131 @@
+"""`hailuo-tasks-mcp demo`: a conversation with the installed server, as a host would have it."""
+
+import asyncio
+import json
+import shutil
+import sys
+import sysconfig
+import textwrap
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from mcp import Client, StdioServerParameters
+
+from hailuo_tasks_mcp import __version__
+from hailuo_tasks_mcp.errors import BASE_URL_VARIABLE, TOKEN_VARIABLE
+from hailuo_tasks_mcp.sandbox.app import (
+    DOCUMENTED_TASK_ID,
+    DOCUMENTED_TIMED_TASK_ID,
+    RUN_SECONDS,
+    RUNNING_TASK_ID,
+    SANDBOX_TOKEN,
+    create_sandbox,
+)
+from hailuo_tasks_mcp.sandbox.server import bind_sandbox, sandbox_server, url_of
+from hailuo_tasks_mcp.tasks.summarize import RETRIEVE_TASK, RETRIEVE_TASKS_BATCH
+
+WRONG_TOKEN = "not-a-token"  # noqa: S105 - no token at all
+_LINE_LENGTH = 88
+_SCREEN_WIDTH = 100
+# Long enough to see some looks, short enough to sit through.
+LEFT_TO_RUN_SECONDS = 8.0
+UNKNOWN_TASK_ID = "00000000-0000-4000-8000-000000000000"
+
+
+def run_demo() -> int:
+    """Print the conversation; return 0 if every call was answered as it should be, else 1."""
+    return 0 if asyncio.run(_converse()) else 1
+
+
+async def _converse() -> bool:
+    async with _sandbox() as base_url:
+        print(f"hailuo-tasks-mcp {__version__}, started over stdio, asking a SANDBOX at {base_url}")
+        async with Client(_server(base_url, SANDBOX_TOKEN)) as client:
+            print(f"Connected, MCP {client.protocol_version}. Its tools:")
+            for tool in (await client.list_tools()).tools:
+                print(f"  {tool.name:22}{tool.title}")
+            print("\nOne documented task:")
+            one = await _call(client, RETRIEVE_TASK, {"task_id": DOCUMENTED_TASK_ID})
+            print("\nThe other documented task, a running one and an unknown id:")
+            several = await _call(
+                client,
+                RETRIEVE_TASKS_BATCH,
+                {"task_ids": [DOCUMENTED_TIMED_TASK_ID, RUNNING_TASK_ID, UNKNOWN_TASK_ID]},
+            )
+            print("\nThe running one, followed to its end in one call:")
+            ended = await _call(
+                client, RETRIEVE_TASK, {"task_id": RUNNING_TASK_ID, "wait_seconds": 50}
+            )
+        print("\nThe same server with a token that the API does not take:")
+        async with Client(_server(base_url, WRONG_TOKEN)) as client:
+            refused = await _call(client, RETRIEVE_TASK, {"task_id": DOCUMENTED_TASK_ID})
+    return one and several and ended and not refused
+
+
+@asynccontextmanager
+async def _sandbox() -> AsyncIterator[str]:
+    """Serve a sandbox on a free loopback port; yield its base URL."""
+    with bind_sandbox(0) as listener:
+        app = create_sandbox(running_since_seconds=RUN_SECONDS - LEFT_TO_RUN_SECONDS)
+        server = sandbox_server(app)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield url_of(listener)
+        finally:
+            server.should_exit = True
+            await serving
+
+
+def _server(base_url: str, token: str) -> StdioServerParameters:
+    """Tell how to start the server: by its command or, where none is installed, as a module."""
+    command = shutil.which("hailuo-tasks-mcp", path=sysconfig.get_path("scripts"))
+    return StdioServerParameters(
+        command=command or sys.executable,
+        args=[] if command else ["-m", "hailuo_tasks_mcp"],
+        env={BASE_URL_VARIABLE: base_url, TOKEN_VARIABLE: token},
+    )
+
+
+async def _call(client: Client, tool: str, arguments: dict[str, Any]) -> bool:
+    """Make a call, print what a model would read, and tell whether it went well."""
+    _print_wrapped(f"> {tool} {json.dumps(arguments)}", "    ")
+    result = await client.call_tool(tool, arguments, progress_callback=_print_progress)
+    if result.is_error:
+        for content in result.content:
+            _print_wrapped(f"  error: {getattr(content, 'text', '')}", "    ")
+        return False
+    _print_fields(result.structured_content, "  ")
+    return True
+
+
+async def _print_progress(progress: float, total: float | None, message: str | None) -> None:
+    print(f"  … {progress:.0f} of {total or 0:.0f} s: {message}", flush=True)
+
+
+def _print_fields(answer: dict[str, Any], indent: str) -> None:
+    """Print an answer's fields, short ones together in a line."""
+    line = ""
+    for name, value in answer.items():
+        if name == "tasks":
+            continue
+        field = f"{name}: {value if isinstance(value, str) else json.dumps(value)}"
+        if line and len(f"{line}, {field}") > _LINE_LENGTH:
+            _print_wrapped(indent + line, " " * (len(indent) + 2))
+            indent, line = indent.replace("-", " "), ""
+        line = f"{line}, {field}" if line else field
+    _print_wrapped(indent + line, " " * (len(indent) + 2))
+    for task in answer.get("tasks", []):
+        _print_fields(task, indent + "- ")
+
+
+def _print_wrapped(text: str, indent: str) -> None:
+    print(
+        textwrap.fill(
+            text,
+            width=_SCREEN_WIDTH,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    )

@@ -1,0 +1,1 @@
+"""A stand-in for the platform: nothing is generated, nothing is charged, nothing is sent."""

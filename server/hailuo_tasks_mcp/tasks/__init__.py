@@ -1,0 +1,1 @@
+"""What a task means; knows neither HTTP nor MCP."""

@@ -1,0 +1,1 @@
+"""The MCP tools, one file each, and the one runner of all."""

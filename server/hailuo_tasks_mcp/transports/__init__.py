@@ -1,0 +1,1 @@
+"""How an MCP server is served."""

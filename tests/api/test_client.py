@@ -1,0 +1,319 @@
+"""The API over HTTP: what is asked, how a batch is made whole, and what each fault is called."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from hailuo_tasks_mcp.api.client import BatchRecords, HailuoTasksClient
+from hailuo_tasks_mcp.api.records import read_record
+from hailuo_tasks_mcp.errors import (
+    BalanceUsedUpError,
+    HailuoTasksError,
+    TokenRejectedError,
+    UnreadableAnswerError,
+    UpstreamError,
+    WrongBaseUrlError,
+)
+from helpers import (
+    DOCUMENTED_ID,
+    TIMED_ID,
+    TOKEN,
+    PagingApi,
+    ScriptedApi,
+    clock,
+    example,
+    failure_of,
+    retrieve,
+    settings,
+    task_ids,
+)
+
+ERRORS = example("errors")
+
+
+async def retrieve_batch(transport: httpx.AsyncBaseTransport, ids: list[str]) -> BatchRecords:
+    async with HailuoTasksClient(settings(), transport=transport) as client:
+        return await client.retrieve_batch(ids)
+
+
+async def test_one_task_is_asked_for_as_documented() -> None:
+    api = ScriptedApi(httpx.Response(200, json=example("retrieve")))
+
+    record = await retrieve(api, DOCUMENTED_ID)
+
+    assert record is not None
+    assert record.task_id == DOCUMENTED_ID
+    (request,) = api.requests
+    assert request.method == "POST"
+    assert request.url == "https://api.test/hailuo/tasks"
+    assert json.loads(request.content) == {"action": "retrieve", "id": DOCUMENTED_ID}
+    assert request.headers["accept"] == "application/json"
+    assert request.headers["authorization"] == f"Bearer {TOKEN}"
+    assert request.headers["content-type"] == "application/json"
+
+
+async def test_a_base_url_with_a_path_keeps_it() -> None:
+    api = ScriptedApi(httpx.Response(200, json={}))
+
+    async with HailuoTasksClient(
+        settings(api_base_url="https://gateway.test/acedata"), transport=api
+    ) as client:
+        await client.retrieve("t")
+
+    assert api.requests[0].url == "https://gateway.test/acedata/hailuo/tasks"
+
+
+async def test_an_empty_object_is_no_record() -> None:
+    assert await retrieve(ScriptedApi(httpx.Response(200, json={}))) is None
+
+
+async def test_a_byte_order_mark_is_passed_over() -> None:
+    assert await retrieve(ScriptedApi(httpx.Response(200, content=b"\xef\xbb\xbf{}"))) is None
+
+
+async def test_a_record_that_does_not_name_its_task_is_taken_for_the_one_asked_for() -> None:
+    given = example("retrieve")
+    del given["id"], given["response"]["task_id"]
+
+    record = await retrieve(ScriptedApi(httpx.Response(200, json=given)))
+
+    assert record is not None
+    assert record.task_id is None
+    assert record.videos
+
+
+async def test_the_second_envelope_is_read() -> None:
+    api = ScriptedApi(httpx.Response(200, json=example("second_envelope")["single"]))
+
+    record = await retrieve(api, "task-123")
+
+    assert record is not None
+    assert record.task_id == "task-123"
+
+
+async def test_the_documented_batch_is_read_by_id() -> None:
+    api = ScriptedApi(httpx.Response(200, json=example("retrieve_batch")))
+
+    batch = await retrieve_batch(api, [DOCUMENTED_ID, TIMED_ID])
+
+    assert set(batch.records) == {DOCUMENTED_ID, TIMED_ID}
+    assert batch.errors == {}
+    assert api.questions == [
+        {"action": "retrieve_batch", "ids": [DOCUMENTED_ID, TIMED_ID], "limit": 2}
+    ]
+
+
+async def test_the_second_envelope_is_read_in_a_batch() -> None:
+    api = ScriptedApi(httpx.Response(200, json=example("second_envelope")["batch"]))
+
+    assert set((await retrieve_batch(api, ["task-123"])).records) == {"task-123"}
+
+
+async def test_fifty_ids_take_one_request_where_limit_is_obeyed() -> None:
+    api = PagingApi(task_ids(50), page_size=12, obeys_limit=True)
+
+    batch = await retrieve_batch(api, task_ids(50))
+
+    assert set(batch.records) == set(task_ids(50))
+    assert len(api.questions) == 1
+
+
+@pytest.mark.parametrize("counts_all", [True, False])
+@pytest.mark.parametrize(("page_size", "requests"), [(1, 50), (12, 5), (100, 1)])
+async def test_a_batch_is_whole_whatever_the_page_size(
+    page_size: int, requests: int, counts_all: bool
+) -> None:
+    api = PagingApi(task_ids(50), page_size=page_size, counts_all=counts_all)
+
+    batch = await retrieve_batch(api, task_ids(50))
+
+    assert set(batch.records) == set(task_ids(50))
+    assert len(api.questions) == requests
+
+
+@pytest.mark.parametrize("page_size", [1, 12, 100])
+async def test_an_id_is_unknown_only_once_a_round_brought_nothing_new(page_size: int) -> None:
+    api = PagingApi(task_ids(13), page_size=page_size)
+
+    batch = await retrieve_batch(api, ["unknown", *task_ids(13)])
+
+    assert set(batch.records) == set(task_ids(13))
+    assert batch.errors == {}
+    assert api.questions[-1]["ids"] == ["unknown"]
+
+
+async def test_ids_that_are_all_unknown_take_one_request() -> None:
+    api = PagingApi([], page_size=12)
+
+    assert await retrieve_batch(api, ["a", "b"]) == ({}, {})
+    assert len(api.questions) == 1
+
+
+async def test_a_thousand_ids_go_through_in_chunks_of_a_hundred() -> None:
+    api = PagingApi(task_ids(1000), page_size=12, obeys_limit=True)
+
+    batch = await retrieve_batch(api, task_ids(1000))
+
+    assert len(batch.records) == 1000
+    assert [len(question["ids"]) for question in api.questions] == [100] * 10
+
+
+async def test_no_more_than_a_few_chunks_are_asked_for_at_once() -> None:
+    under_way = most = 0
+
+    class SlowApi(PagingApi):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            nonlocal under_way, most
+            under_way += 1
+            most = max(most, under_way)
+            await asyncio.sleep(1)
+            under_way -= 1
+            return await super().handle_async_request(request)
+
+    await retrieve_batch(SlowApi(task_ids(1000), page_size=100), task_ids(1000))
+
+    assert most == 4
+    assert clock() == 3
+
+
+async def test_repeated_ids_are_asked_for_once() -> None:
+    api = PagingApi(["a", "b"], page_size=12)
+
+    await retrieve_batch(api, ["a", "b", "a"])
+
+    assert api.questions[0]["ids"] == ["a", "b"]
+
+
+async def test_no_ids_are_no_request() -> None:
+    api = PagingApi([], page_size=12)
+
+    assert await retrieve_batch(api, []) == ({}, {})
+    assert api.questions == []
+
+
+async def test_what_came_before_a_fault_is_kept_and_the_rest_carries_the_fault() -> None:
+    first = httpx.Response(200, json={"items": [example("retrieve")], "count": 2})
+    api = ScriptedApi(first, httpx.Response(500, json=ERRORS["500"]))
+
+    batch = await retrieve_batch(api, [DOCUMENTED_ID, "b"])
+
+    assert set(batch.records) == {DOCUMENTED_ID}
+    assert isinstance(batch.errors["b"], UpstreamError)
+
+
+async def test_a_batch_of_which_nothing_came_is_an_error() -> None:
+    with pytest.raises(UpstreamError):
+        await retrieve_batch(ScriptedApi(httpx.Response(500, json=ERRORS["500"])), ["a", "b"])
+
+
+async def test_a_record_of_another_task_in_a_batch_is_passed_over() -> None:
+    page = {"items": [{"id": "other"}, example("retrieve")], "count": 2}
+    api = ScriptedApi(httpx.Response(200, json=page))
+
+    assert await retrieve_batch(api, [DOCUMENTED_ID, "b"]) == (
+        {DOCUMENTED_ID: read_record(example("retrieve"))},
+        {},
+    )
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {"items": [example("retrieve"), None]},
+        {"items": [example("retrieve"), {"created_at": 1736863231.588}]},
+        {"items": [example("retrieve")], "success": False, "error": {"code": "api_error"}},
+        {"items": [example("retrieve")], "success": False},
+    ],
+)
+async def test_an_id_missing_from_a_doubtful_batch_is_not_taken_as_unknown(page: Any) -> None:
+    batch = await retrieve_batch(ScriptedApi(httpx.Response(200, json=page)), [DOCUMENTED_ID, "b"])
+
+    assert batch.records.keys() == {DOCUMENTED_ID}
+    assert isinstance(batch.errors["b"], UnreadableAnswerError)
+
+
+async def test_a_record_that_names_its_task_only_in_its_response_is_found() -> None:
+    record = example("retrieve")
+    del record["id"]
+    api = ScriptedApi(httpx.Response(200, json={"items": [record]}))
+
+    assert set((await retrieve_batch(api, [DOCUMENTED_ID])).records) == {DOCUMENTED_ID}
+
+
+@pytest.mark.parametrize("body", [{}, {"items": None}, {"items": "x"}, {"count": 1}])
+async def test_a_batch_without_a_list_of_items_is_unreadable(body: Any) -> None:
+    with pytest.raises(UnreadableAnswerError, match="without items"):
+        await retrieve_batch(ScriptedApi(httpx.Response(200, json=body)), ["a"])
+
+
+async def test_the_record_of_another_task_is_not_passed_off_as_the_answer() -> None:
+    with pytest.raises(UnreadableAnswerError, match="record of another task"):
+        await retrieve(ScriptedApi(httpx.Response(200, json=example("retrieve"))), "t")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (401, ERRORS["401"], TokenRejectedError),
+        (403, ERRORS["403 used_up"], BalanceUsedUpError),
+        (500, ERRORS["500"], UpstreamError),
+        (302, None, WrongBaseUrlError),
+        # An error is one under whatever status it comes, and whatever else is in its body.
+        (200, ERRORS["401"], TokenRejectedError),
+        (200, {"success": False, "error": "odd"}, UpstreamError),
+        (200, {"id": "req-1", "error": {"code": "invalid_token"}}, TokenRejectedError),
+    ],
+)
+async def test_an_error_of_the_api_is_called_by_its_name(
+    status: int, body: Any, kind: type[HailuoTasksError]
+) -> None:
+    assert type(await failure_of(httpx.Response(status, json=body))) is kind
+
+
+@pytest.mark.parametrize("error", [{"code": "api_error"}, None])
+async def test_a_batch_that_reports_an_error_is_not_a_batch_of_unknown_ids(error: Any) -> None:
+    body = {"success": False, "items": [], "count": 0, "error": error}
+
+    with pytest.raises(UpstreamError):
+        await retrieve_batch(ScriptedApi(httpx.Response(200, json=body)), ["a"])
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"task": {"id": "t", "status": "failed"}},
+        {"id": "t", "request": {"action": "generate"}},
+        {"id": "t", "response": {"success": False}},
+        {"id": "t", "content": {"url": "https://cdn.test/a.mp4"}},
+        {"id": "t", "status": "failed"},
+        {"id": "t", "created_at": 1736863231.588},
+        {"id": "t", "started_at": 1736863231.588},
+        {"id": "t", "finished_at": 1736863231.588},
+    ],
+)
+async def test_a_record_with_an_error_is_read_alone_as_in_a_batch(record: Any) -> None:
+    record |= {"error": {"code": "content_policy"}}
+
+    alone = await retrieve(ScriptedApi(httpx.Response(200, json=record)))
+    batch = await retrieve_batch(ScriptedApi(httpx.Response(200, json={"items": [record]})), ["t"])
+
+    assert alone == batch.records["t"]
+
+
+async def test_a_status_that_is_a_number_makes_no_record_of_an_error() -> None:
+    body = {"status": 500, "error": "Internal Server Error"}
+
+    assert type(await failure_of(httpx.Response(200, json=body))) is UpstreamError
+
+
+async def test_a_client_that_is_closed_opens_no_connection_again() -> None:
+    api = ScriptedApi(httpx.Response(200, json={}))
+    async with HailuoTasksClient(settings(), transport=api) as client:
+        await client.retrieve("t")
+
+    with pytest.raises(RuntimeError, match="closed"):
+        await client.retrieve("t")
+    assert len(api.requests) == 1

@@ -1,0 +1,267 @@
+"""What comes over the wire, or does not, and what is never let through it."""
+
+import asyncio
+import json
+import ssl
+from typing import Any
+
+import httpx
+import pytest
+import trustme
+
+from hailuo_tasks_mcp.api.client import HailuoTasksClient
+from hailuo_tasks_mcp.errors import (
+    SettingsError,
+    TokenMissingError,
+    UnreachableError,
+    UnreadableAnswerError,
+    UntrustedError,
+    WrongBaseUrlError,
+)
+from helpers import TOKEN, ScriptedApi, example, failure_of, listening, retrieve, settings
+
+
+@pytest.mark.parametrize(
+    ("answer", "came"),
+    [
+        (httpx.Response(200, content=b"null"), "null"),
+        (httpx.Response(200, json=[example("retrieve")]), "a list"),
+        (httpx.Response(200, json="x"), "a string"),
+        (httpx.Response(200, json=1), "a number"),
+        (httpx.Response(200, json=1.5), "a number"),
+        (httpx.Response(200, json=True), "a truth value"),
+        (httpx.Response(200, html="<html>"), "text that is not JSON (text/html; charset=utf-8)"),
+        (
+            httpx.Response(200, content=b'{"id": "t", "resp'),
+            "text that is not JSON (no content type)",
+        ),
+        (httpx.Response(200, content=b"\xff\xfe\xff"), "text that is not JSON"),
+        (httpx.Response(200, content=b"[" * 100_000), "JSON that is nested too deeply"),
+        (httpx.Response(200), "an empty body"),
+        (httpx.DecodingError("bad gzip"), "a body that cannot be decoded"),
+    ],
+)
+async def test_an_answer_that_is_none_is_told_by_what_came(
+    answer: httpx.Response | Exception, came: str
+) -> None:
+    error = await failure_of(answer)
+
+    assert type(error) is UnreadableAnswerError
+    assert f"https://api.test answered with {came}" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (
+            httpx.ConnectError("[Errno -2] Name not known"),
+            "ConnectError: [Errno -2] Name not known",
+        ),
+        (httpx.ProxyError("503 Service Unavailable"), "(ProxyError: 503 Service Unavailable)"),
+        (
+            httpx.RemoteProtocolError("peer closed"),
+            "broke off before it had answered (RemoteProtocolError: peer closed)",
+        ),
+        (httpx.ReadError(""), "broke off before it had answered (ReadError)"),
+        (
+            httpx.ReadTimeout("slow"),
+            "No answer from https://api.test, though each try was given 15 s",
+        ),
+        (httpx.ConnectTimeout("slow"), "though each try was given 15 s"),
+    ],
+)
+async def test_an_answer_that_never_came_is_told_with_the_reason(
+    fault: Exception, words: str
+) -> None:
+    error = await failure_of(fault)
+
+    assert type(error) is UnreachableError
+    assert words in str(error)
+    assert "ACEDATACLOUD_API_BASE_URL" in str(error)
+
+
+async def test_an_answer_that_never_ends_is_given_up_in_time() -> None:
+    class HangingApi(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            await asyncio.Event().wait()
+            raise AssertionError(request)
+
+    async with asyncio.timeout(5):
+        async with HailuoTasksClient(
+            settings(request_timeout_seconds=0.01), transport=HangingApi()
+        ) as client:
+            with pytest.raises(UnreachableError, match=r"each try was given 0\.01 s"):
+                await client.retrieve("t")
+
+
+async def test_no_redirect_is_followed() -> None:
+    away = httpx.Response(307, headers={"location": "https://elsewhere.test/"})
+    api = ScriptedApi(away)
+
+    with pytest.raises(WrongBaseUrlError):
+        await retrieve(api)
+
+    assert [request.url.host for request in api.requests] == ["api.test"]
+
+
+async def test_a_token_that_the_api_echoes_is_not_repeated() -> None:
+    echo = {"error": {"code": TOKEN, "message": f"Bearer {TOKEN} is odd"}, "trace_id": TOKEN}
+
+    error = str(await failure_of(httpx.Response(500, json=echo)))
+
+    assert TOKEN not in error
+    assert "Bearer [token] is odd" in error
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(500, content='{"error": {"message": "planted\\u002dtoken-0123456789"}}'),
+        httpx.Response(500, json={"error": {"message": f"{TOKEN[:9]}\u200b\x00{TOKEN[9:]}"}}),
+        httpx.Response(500, content=json.dumps({"error": TOKEN}).encode("utf-16")),
+        httpx.Response(200, content=b"x", headers={"content-type": f"text/{TOKEN}"}),
+        httpx.RemoteProtocolError(f"illegal header line: bytearray(b'Authorization {TOKEN}')"),
+    ],
+)
+async def test_an_echo_in_any_disguise_is_not_repeated(answer: httpx.Response | Exception) -> None:
+    assert TOKEN not in str(await failure_of(answer))
+
+
+async def test_an_echo_in_a_record_is_not_repeated() -> None:
+    body = {"id": "t", "request": {"prompt": f"of {TOKEN}"}, "response": None}
+
+    record = await retrieve(ScriptedApi(httpx.Response(200, json=body)))
+
+    assert record is not None
+    assert record.request.prompt == "of [token]"
+
+
+@pytest.mark.parametrize(("token", "told"), [("abcdefgh", "of [token]"), ("sandbox", "of sandbox")])
+async def test_a_token_too_short_to_be_one_is_not_taken_out_of_words(token: str, told: str) -> None:
+    api = ScriptedApi(httpx.Response(200, json={"id": "t", "request": {"prompt": f"of {token}"}}))
+
+    async with HailuoTasksClient(settings(api_token=token), transport=api) as client:
+        record = await client.retrieve("t")
+
+    assert record is not None
+    assert record.request.prompt == told
+
+
+async def test_text_of_a_peer_is_never_taken_for_a_template() -> None:
+    error = await failure_of(httpx.RemoteProtocolError('{"error": {base_url.__class__}}'))
+
+    assert '{"error": {base_url.__class__}}' in str(error)
+
+
+async def test_the_time_limit_set_is_the_one_in_force() -> None:
+    api = ScriptedApi(httpx.Response(200, json={}))
+
+    async with HailuoTasksClient(settings(request_timeout_seconds=33), transport=api) as client:
+        await client.retrieve("t")
+
+    assert set(api.requests[0].extensions["timeout"].values()) == {33}
+
+
+async def test_cookies_are_not_kept() -> None:
+    api = ScriptedApi(httpx.Response(200, json={}, headers={"set-cookie": "a=b; Path=/"}))
+
+    async with HailuoTasksClient(settings(), transport=api) as client:
+        await client.retrieve("t")
+        await client.retrieve("t")
+
+    assert "cookie" not in api.requests[1].headers
+
+
+@pytest.mark.parametrize(
+    ("unusable", "kind"),
+    [
+        ({"api_token": None}, TokenMissingError),
+        ({"problem": SettingsError("It is wrong", "Mend it.")}, SettingsError),
+    ],
+)
+async def test_nothing_is_sent_with_settings_that_cannot_be_used(
+    unusable: dict[str, Any], kind: type[Exception]
+) -> None:
+    api = ScriptedApi(httpx.Response(200, json={}))
+
+    async with HailuoTasksClient(settings(**unusable), transport=api) as client:
+        with pytest.raises(kind):
+            await client.retrieve("t")
+        with pytest.raises(kind):
+            await client.retrieve_batch(["t"])
+
+    assert api.requests == []
+
+
+@pytest.mark.real_time
+async def test_what_is_meant_for_this_machine_passes_no_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    async with listening(b"") as (proxy, asked), listening(answer) as (api, _):
+        monkeypatch.setenv("HTTP_PROXY", f"http://{proxy}")
+        monkeypatch.setenv("ALL_PROXY", f"http://{proxy}")
+        async with HailuoTasksClient(settings(api_base_url=f"http://{api}")) as client:
+            assert await client.retrieve("t") is None
+
+    assert asked == []
+
+
+@pytest.mark.real_time
+async def test_what_is_meant_for_the_network_passes_the_proxy_that_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with listening(b"HTTP/1.1 403 Forbidden\r\n\r\n") as (proxy, asked):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy}")
+        async with HailuoTasksClient(settings()) as client:
+            with pytest.raises(SettingsError, match="The proxy refuses to reach"):
+                await client.retrieve("t")
+
+    assert asked[0].startswith(b"CONNECT api.test:443 ")
+    assert TOKEN.encode() not in asked[0]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HTTPS_PROXY", "foo:secret:baz"),
+        ("ALL_PROXY", "gopher://user:secret@127.0.0.1:1"),
+        ("SSL_CERT_FILE", "/nonexistent/secret.pem"),
+    ],
+)
+async def test_a_bad_proxy_or_certificate_is_told_at_the_call(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    async with HailuoTasksClient(settings()) as client:
+        with pytest.raises(SettingsError, match=variable) as caught:
+            await client.retrieve("t")
+
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.real_time
+async def test_a_certificate_that_is_not_trusted_is_told_with_what_to_set() -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(tls)
+    async with listening(b"", tls) as (api, heard):
+        base_url = f"https://localhost:{api.rpartition(':')[2]}"
+        async with HailuoTasksClient(settings(api_base_url=base_url)) as client:
+            with pytest.raises(UntrustedError) as caught:
+                await client.retrieve("t")
+
+    told = str(caught.value)
+    assert told.startswith(f"The certificate of {base_url.removeprefix('https://')} is not trusted")
+    assert "SSL_CERT_FILE" in told
+    assert not caught.value.passing
+    assert heard == []
+
+
+@pytest.mark.real_time
+async def test_a_socks_proxy_can_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
+
+    async with HailuoTasksClient(settings()) as client:
+        with pytest.raises(UnreachableError, match="ConnectError"):
+            await client.retrieve("t")

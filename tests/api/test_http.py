@@ -1,0 +1,449 @@
+"""HTTP: what is sent again and when, and how much of an answer is read, in simulated time."""
+
+import asyncio
+import gzip
+import json
+import random
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from itertools import pairwise
+
+import httpx
+import pytest
+from mcp import Client
+
+from hailuo_tasks_mcp.api.client import HailuoTasksClient
+from hailuo_tasks_mcp.errors import (
+    RateLimitedError,
+    SettingsError,
+    UnreachableError,
+    UnreadableAnswerError,
+)
+from hailuo_tasks_mcp.server import create_server
+from helpers import (
+    Answer,
+    PagingApi,
+    ScriptedApi,
+    clock,
+    data_of,
+    retrieve,
+    settings,
+    task_ids,
+)
+
+OK = httpx.Response(200, json={})
+
+
+class TimedScript(ScriptedApi):
+    """Notes when it is asked."""
+
+    def __init__(self, *answers: Answer) -> None:
+        super().__init__(*answers)
+        self.seconds: list[float] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.seconds.append(clock())
+        return await super().handle_async_request(request)
+
+    @property
+    def pauses(self) -> list[float]:
+        return [after - before for before, after in pairwise(self.seconds)]
+
+
+class Streaming(httpx.AsyncBaseTransport):
+    """Answers with chunks, and counts those that were taken."""
+
+    def __init__(self, *chunks: bytes, repeat: int = 1, **headers: str) -> None:
+        self.chunks = chunks * repeat
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.taken = 0
+        self.requests = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        assert request.headers["accept-encoding"] == "gzip"
+        self.requests += 1
+
+        async def chunks() -> AsyncIterator[bytes]:
+            for chunk in self.chunks:
+                self.taken += 1
+                yield chunk
+
+        return httpx.Response(200, headers=self.headers, content=chunks())
+
+
+class SilentApi(httpx.AsyncBaseTransport):
+    def __init__(self) -> None:
+        self.requests = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.requests += 1
+        await asyncio.Event().wait()
+        raise AssertionError(request)
+
+
+# Sent again
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *(httpx.Response(status) for status in (408, 429, 500, 502, 503, 504)),
+        httpx.ConnectError("no route"),
+        httpx.ConnectTimeout("slow"),
+        httpx.ReadTimeout("slow"),
+        httpx.ReadError("reset"),
+        httpx.WriteError("reset"),
+        httpx.RemoteProtocolError("torn"),
+        httpx.PoolTimeout("full"),
+    ],
+)
+async def test_a_fault_that_passes_is_tried_again_after_a_growing_pause(fault: Answer) -> None:
+    api = TimedScript(fault, fault, OK)
+
+    assert await retrieve(api) is None
+
+    first, second = api.pauses
+    assert 0.25 <= first <= 0.5 <= second <= 1
+
+
+async def test_half_of_a_pause_is_left_to_chance() -> None:
+    random.seed(1)
+    pauses = []
+    for _ in range(50):
+        api = TimedScript(httpx.Response(503), OK)
+        await retrieve(api)
+        pauses += api.pauses
+
+    assert 0.25 <= min(pauses) < 0.27
+    assert 0.48 < max(pauses) <= 0.5
+
+
+async def test_after_three_tries_the_fault_is_told() -> None:
+    api = TimedScript(httpx.ConnectError("no route"))
+
+    with pytest.raises(UnreachableError, match="no route"):
+        await retrieve(api)
+
+    assert len(api.requests) == 3
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308, 400, 401, 403, 404, 405, 409, 422, 501])
+async def test_what_will_not_pass_is_not_tried_again(status: int) -> None:
+    headers = {"location": "https://elsewhere.test/", "retry-after": "1"}
+    api = TimedScript(httpx.Response(status, headers=headers))
+
+    with pytest.raises(Exception, match=f"HTTP {status}"):
+        await retrieve(api)
+
+    assert [request.url.host for request in api.requests] == ["api.test"]
+
+
+async def test_a_proxy_that_refuses_is_not_asked_again() -> None:
+    api = TimedScript(httpx.ProxyError("407 Proxy Authentication Required"))
+
+    with pytest.raises(SettingsError, match=r"407.*HTTPS_PROXY"):
+        await retrieve(api)
+
+    assert len(api.requests) == 1
+
+
+# Retry-After
+
+
+def in_seconds(seconds: float) -> str:
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("seconds", [1, 3, 10])
+async def test_a_pause_that_the_api_asks_for_is_kept(status: int, seconds: int) -> None:
+    api = TimedScript(httpx.Response(status, headers={"retry-after": str(seconds)}), OK)
+
+    await retrieve(api)
+
+    assert api.pauses == [seconds]
+
+
+async def test_a_pause_may_be_given_as_a_date() -> None:
+    api = TimedScript(httpx.Response(429, headers={"retry-after": in_seconds(8)}), OK)
+
+    await retrieve(api)
+
+    # The date has whole seconds, and some time has passed since it was written.
+    assert 5 <= api.pauses[0] <= 8
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("11", "ask again in 11 seconds"),
+        ("119", "119 seconds"),
+        ("120", "2 minutes"),
+        ("3601", "61 minutes"),
+        ("7200", "2 hours"),
+        ("9" * 400, "24 hours"),
+    ],
+)
+async def test_a_pause_that_is_too_long_to_wait_for_is_told(value: str, told: str) -> None:
+    api = TimedScript(httpx.Response(429, headers={"retry-after": value}))
+
+    with pytest.raises(RateLimitedError, match=f"{told}, not before"):
+        await retrieve(api)
+
+    assert len(api.requests) == 1
+    assert clock() == 0
+
+
+async def test_a_date_that_is_too_far_off_to_wait_for_is_told() -> None:
+    api = TimedScript(httpx.Response(429, headers={"retry-after": in_seconds(300)}))
+
+    with pytest.raises(RateLimitedError, match="ask again in 5 minutes, not before"):
+        await retrieve(api)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "soon",
+        "-5",
+        "1.5",
+        "0",
+        "Wed, 21 Oct 2015 07:28:00 GMT",
+        "Mon, 01 Jan 99999999999 00:00:00 GMT",
+        "Mon, 01 Jan 99999 00:00:00 GMT",
+        "Mon, 01 Jan 0001 00:00:00 +2359",
+    ],
+)
+async def test_a_pause_that_is_none_gives_way_to_our_own(value: str) -> None:
+    api = TimedScript(httpx.Response(429, headers={"retry-after": value}), OK)
+
+    await retrieve(api)
+
+    assert 0.25 <= api.pauses[0] <= 0.5
+
+
+async def test_a_pause_of_no_length_is_told_as_none() -> None:
+    api = TimedScript(httpx.Response(429, headers={"retry-after": "0"}))
+
+    with pytest.raises(RateLimitedError, match="ask again in about 30 seconds"):
+        await retrieve(api)
+
+
+async def test_the_last_try_tells_of_the_pause_too() -> None:
+    api = TimedScript(httpx.Response(503, headers={"retry-after": "4"}))
+
+    with pytest.raises(Exception, match="ask again in 4 seconds, not before"):
+        await retrieve(api)
+
+    assert api.pauses == [4, 4]
+
+
+# Time
+
+
+@pytest.mark.parametrize("timeout_seconds", [0.5, 15, 40])
+async def test_a_call_never_takes_more_than_45_seconds(timeout_seconds: float) -> None:
+    api = SilentApi()
+
+    async with HailuoTasksClient(
+        settings(request_timeout_seconds=timeout_seconds), transport=api
+    ) as client:
+        with pytest.raises(UnreachableError, match=r"No answer|Not answered"):
+            await client.retrieve("t")
+        alone = clock()
+        with pytest.raises(UnreachableError, match=r"No answer|Not answered"):
+            await client.retrieve_batch(task_ids(1000))
+
+    assert alone <= 45
+    assert clock() - alone <= 45
+
+
+@pytest.mark.parametrize("seconds", [0.5, 9, 14])
+async def test_what_the_last_try_brought_is_told_when_the_time_is_up_before_the_next(
+    seconds: float,
+) -> None:
+    api = TimedScript(
+        httpx.Response(429, headers={"retry-after": "9"}, json={"trace_id": "abc"}),
+    )
+
+    async with HailuoTasksClient(settings(), transport=api) as client:
+        with pytest.raises(RateLimitedError, match=r"HTTP 429.*9 seconds, not before.*abc"):
+            await client.retrieve("t", within_seconds=seconds)
+
+    assert clock() == seconds
+
+
+async def test_a_batch_that_takes_too_long_is_told_as_far_as_it_came() -> None:
+    class SlowApi(PagingApi):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            await asyncio.sleep(10)
+            return await super().handle_async_request(request)
+
+    async with HailuoTasksClient(settings(), transport=SlowApi(task_ids(50), page_size=1)) as api:
+        records, errors = await api.retrieve_batch(task_ids(50))
+
+    assert (len(records), len(errors)) == (4, 46)
+    assert "Not answered within 44 s by" in str(errors["task-0"])
+    assert clock() <= 45
+
+
+async def test_an_answer_that_drips_in_for_ever_is_given_up() -> None:
+    class DrippingApi(Streaming):
+        async def handle_async_request(self, _: httpx.Request) -> httpx.Response:
+            async def drops() -> AsyncIterator[bytes]:
+                while True:
+                    await asyncio.sleep(1)
+                    yield b" "
+
+            self.requests += 1
+            return httpx.Response(200, content=drops())
+
+    api = DrippingApi()
+    with pytest.raises(UnreachableError, match="each try was given 5 s"):
+        async with HailuoTasksClient(settings(request_timeout_seconds=5), transport=api) as client:
+            await client.retrieve("t")
+
+    assert api.requests == 3
+
+
+# Size
+
+
+async def test_an_answer_that_is_too_large_is_abandoned_while_it_streams() -> None:
+    api = Streaming(b" " * 1_000_000, repeat=200)
+
+    with pytest.raises(UnreadableAnswerError, match="answered with more than 8 MB"):
+        await retrieve(api)
+
+    assert (api.taken, api.requests) == (9, 1)
+
+
+@pytest.mark.parametrize("length", ["8000001", "9" * 5000])
+async def test_an_answer_that_says_it_is_too_large_is_not_read_at_all(length: str) -> None:
+    api = Streaming(b"{}", content_length=length)
+
+    with pytest.raises(UnreadableAnswerError, match="more than 8 MB"):
+        await retrieve(api)
+
+    assert (api.taken, api.requests) == (0, 1)
+
+
+async def test_an_answer_of_8_megabytes_is_read() -> None:
+    api = Streaming(b"{}" + b" " * 999_998, b" " * 1_000_000, *[b" " * 1_000_000] * 6)
+
+    assert await retrieve(api) is None
+
+
+async def test_a_small_body_that_unpacks_into_a_large_one_is_abandoned() -> None:
+    bomb = gzip.compress(b" " * 100_000_000)
+    half = len(bomb) // 2
+
+    tracemalloc.start()
+    with pytest.raises(UnreadableAnswerError, match="more than 8 MB"):
+        await retrieve(Streaming(bomb[:half], bomb[half:], content_encoding="gzip"))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    # Twice the bound, where a list of parts becomes one; never what it unpacks into.
+    assert peak < 30_000_000
+
+
+async def test_a_packed_body_that_unpacks_into_nothing_for_ever_is_abandoned() -> None:
+    packer = zlib.compressobj(wbits=31)
+    start = packer.compress(b"{}") + packer.flush(zlib.Z_FULL_FLUSH)
+    empty_blocks = b"\x00\x00\x00\xff\xff" * 20_000
+
+    api = Streaming(start, *[empty_blocks] * 1000, content_encoding="gzip")
+    with pytest.raises(UnreadableAnswerError, match="more than 8 MB"):
+        await retrieve(api)
+
+    assert api.taken <= 82
+    assert api.requests == 1
+
+
+@pytest.mark.parametrize("more", [b" ", gzip.compress(b" "), b"x" * 1_000_000])
+@pytest.mark.parametrize("apart", [True, False])
+async def test_what_follows_a_packed_body_is_not_read_on_and_on(more: bytes, apart: bool) -> None:
+    body = gzip.compress(b"{}")
+    chunks = (body, more) if apart else (body + more,)
+    api = Streaming(*chunks, *[more] * 40, content_encoding="gzip")
+
+    with pytest.raises(UnreadableAnswerError, match="a body that cannot be decoded"):
+        await retrieve(api)
+
+    assert api.taken <= 2
+    assert api.requests == 1
+
+
+async def test_an_empty_body_is_empty_however_it_is_said_to_be_packed() -> None:
+    with pytest.raises(UnreadableAnswerError, match="an empty body"):
+        await retrieve(Streaming(content_encoding="gzip"))
+
+
+async def test_a_header_in_no_known_encoding_does_no_harm() -> None:
+    odd = {b"content-type": b"text/html; charset=\xe9", b"retry-after": b"\xff", b"x": b"\xff"}
+    answer = httpx.Response(200, headers=list(odd.items()), content=b"<html>")
+
+    with pytest.raises(UnreadableAnswerError, match=r"text that is not JSON \(text/html"):
+        await retrieve(ScriptedApi(answer))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("gzip", gzip.compress(b"{}")),
+        ("GZIP ", gzip.compress(b"{}")),
+        ("identity", b"{}"),
+        ("", b"{}"),
+    ],
+)
+async def test_a_body_is_unpacked(encoding: str, body: bytes) -> None:
+    chunks = [body[place : place + 1] for place in range(len(body))]
+
+    assert await retrieve(Streaming(*chunks, content_encoding=encoding)) is None
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "zstd", "deflate", "deflate, gzip"])
+async def test_a_body_that_cannot_be_unpacked_is_said_so(encoding: str) -> None:
+    with pytest.raises(UnreadableAnswerError, match="a body that cannot be decoded"):
+        await retrieve(Streaming(b"{} that is not packed", content_encoding=encoding))
+
+
+@pytest.mark.parametrize("length", [1, 12, 19])
+async def test_a_packed_body_that_breaks_off_is_tried_again(length: int) -> None:
+    api = Streaming(zlib.compress(b'{"id": "t"}', wbits=31)[:length], content_encoding="gzip")
+
+    with pytest.raises(UnreachableError, match="broke off before it had answered"):
+        await retrieve(api)
+
+    assert api.requests == 3
+
+
+# Many at once
+
+
+async def test_two_hundred_calls_at_once_lose_none_and_stay_within_the_pool() -> None:
+    under_way = most = 0
+
+    class CountingApi(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            nonlocal under_way, most
+            under_way += 1
+            most = max(most, under_way)
+            # Twice this is more than a try may take: waiting for a turn must not count.
+            await asyncio.sleep(14)
+            under_way -= 1
+            return httpx.Response(200, json={"id": json.loads(request.content)["id"]})
+
+    async with Client(create_server(settings(), transport=CountingApi())) as client:
+        results = await asyncio.gather(
+            *(client.call_tool("retrieve_task", {"task_id": task_id}) for task_id in task_ids(200))
+        )
+
+    assert [data_of(result)["task_id"] for result in results] == task_ids(200)
+    assert most == 100
+    assert clock() == 28

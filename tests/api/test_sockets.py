@@ -1,0 +1,183 @@
+"""Faults that only a socket can make, and the connections of the pool, over real sockets."""
+
+import asyncio
+import json
+import socket
+import struct
+
+import pytest
+
+from hailuo_tasks_mcp.api.client import HailuoTasksClient
+from hailuo_tasks_mcp.api.records import TaskRecord
+from hailuo_tasks_mcp.errors import UnreachableError, UnreadableAnswerError
+from helpers import (
+    PATIENCE_SECONDS,
+    Connection,
+    http_answer,
+    raw_server,
+    read_request,
+    settings,
+    task_ids,
+)
+
+pytestmark = pytest.mark.real_time
+
+Reader = asyncio.StreamReader
+Writer = asyncio.StreamWriter
+
+ANSWER = http_answer({"id": "t"})
+TORN = ANSWER[:-3]
+
+
+async def ask(address: str, timeout_seconds: float = 15) -> TaskRecord | None:
+    there = settings(api_base_url=f"http://{address}", request_timeout_seconds=timeout_seconds)
+    async with HailuoTasksClient(there) as client:
+        return await client.retrieve("t")
+
+
+def reset(writer: Writer) -> None:
+    """Close a connection with a reset, as a machine does that has lost its memory of it."""
+    linger = struct.pack("ii", 1, 0)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    writer.transport.abort()
+
+
+async def break_off(_: Reader, writer: Writer) -> None:
+    writer.write(TORN)
+    await writer.drain()
+
+
+async def reset_before_the_answer(_: Reader, writer: Writer) -> None:
+    reset(writer)
+
+
+async def reset_in_the_answer(_: Reader, writer: Writer) -> None:
+    writer.write(TORN)
+    await writer.drain()
+    reset(writer)
+
+
+async def say_nothing(_: Reader, __: Writer) -> None:
+    """Close without a word."""
+
+
+async def talk_nonsense(_: Reader, writer: Writer) -> None:
+    writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")
+    await writer.drain()
+
+
+async def hang(reader: Reader, _: Writer) -> None:
+    await reader.read()
+
+
+FAULTS = [
+    break_off,
+    reset_before_the_answer,
+    reset_in_the_answer,
+    say_nothing,
+    talk_nonsense,
+    hang,
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_fault_on_the_wire_is_tried_again(fault: Connection) -> None:
+    heard = []
+
+    async def on_connection(reader: Reader, writer: Writer) -> None:
+        heard.append(await read_request(reader))
+        if len(heard) == 1:
+            await fault(reader, writer)
+        else:
+            writer.write(ANSWER)
+            await writer.drain()
+
+    async with raw_server(on_connection) as address:
+        record = await ask(address, timeout_seconds=0.2 if fault is hang else 15)
+
+    assert record is not None
+    assert record.task_id == "t"
+    assert len(heard) == 2
+    assert heard[0] == heard[1]
+
+
+@pytest.mark.parametrize("fault", [break_off, reset_in_the_answer, hang])
+async def test_a_fault_on_the_wire_that_stays_is_told(fault: Connection) -> None:
+    heard = []
+
+    async def on_connection(reader: Reader, writer: Writer) -> None:
+        heard.append(await read_request(reader))
+        await fault(reader, writer)
+
+    async with raw_server(on_connection) as address:
+        with pytest.raises(UnreachableError) as caught:
+            await ask(address, timeout_seconds=0.2 if fault is hang else 15)
+
+    what = "No answer" if fault is hang else "broke off before it had answered"
+    assert what in str(caught.value)
+    assert len(heard) == 3
+
+
+async def test_a_port_where_nobody_listens_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+
+    with pytest.raises(UnreachableError, match="could not be reached"):
+        await ask(address)
+
+
+async def test_a_body_of_200_megabytes_is_abandoned_while_it_streams() -> None:
+    sent = 0
+
+    async def flood(reader: Reader, writer: Writer) -> None:
+        nonlocal sent
+        await read_request(reader)
+        # Without its length, which would be enough to turn it down.
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        for _ in range(200):
+            writer.write(b" " * 1_000_000)
+            await writer.drain()
+            sent += 1
+
+    async with raw_server(flood) as address:
+        with pytest.raises(UnreadableAnswerError, match="more than 8 MB"):
+            await ask(address)
+
+    # What is beyond 8 lies in the buffers of two sockets.
+    assert 8 <= sent < 40
+
+
+async def test_two_hundred_calls_at_once_share_at_most_a_hundred_connections() -> None:
+    opened = answered = 0
+    open_now: set[Writer] = set()
+    most = 0
+    all_closed = asyncio.Event()
+
+    async def on_connection(reader: Reader, writer: Writer) -> None:
+        nonlocal opened, answered, most
+        opened += 1
+        open_now.add(writer)
+        most = max(most, len(open_now))
+        try:
+            while True:
+                request = await read_request(reader)
+                question = json.loads(request.partition(b"\r\n\r\n")[2])
+                answered += 1
+                writer.write(http_answer({"id": question["id"]}))
+                await writer.drain()
+        finally:
+            open_now.discard(writer)
+            if not open_now:
+                all_closed.set()
+
+    async with raw_server(on_connection) as address:
+        there = settings(api_base_url=f"http://{address}")
+        async with HailuoTasksClient(there) as client:
+            records = await asyncio.gather(*map(client.retrieve, task_ids(200)))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await all_closed.wait()
+
+    assert [record and record.task_id for record in records] == task_ids(200)
+    assert answered == 200
+    assert most <= 100
+    assert opened <= 120

@@ -1,0 +1,560 @@
+"""`hailuo-tasks-mcp check`: what it finds, how it says it, and that it gives nothing away."""
+
+import asyncio
+import gc
+import json
+import socket
+import ssl
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trustme
+
+from hailuo_tasks_mcp import __version__
+from hailuo_tasks_mcp.api.client import HailuoTasksClient
+from hailuo_tasks_mcp.cli import check
+from hailuo_tasks_mcp.cli.main import main
+from hailuo_tasks_mcp.errors import SettingsError, UntrustedError
+from helpers import (
+    TOKEN,
+    Connection,
+    ScriptedApi,
+    example,
+    http_answer,
+    listening,
+    raw_server,
+    read_request,
+    settings,
+)
+from repository import variables_that_are_read
+
+NO_PROXY_AT_ALL = "The environment names no proxy that can be used (http, https, socks5, socks5h)"
+IMPOSSIBLE_ID = "00000000-0000-0000-0000-000000000000"
+
+
+async def findings(capsys: pytest.CaptureFixture[str], **changes: Any) -> dict[str, dict[str, Any]]:
+    """Return what a check prints as JSON, by step, having seen that its exit code agrees."""
+    code = await check.run_check(settings(**changes), as_json=True)
+    report = json.loads(capsys.readouterr().out)
+    assert report["version"] == __version__
+    assert report["ok"] == (code == 0)
+    assert report["ok"] == all(found["verdict"] != "FAIL" for found in report["checks"])
+    for found in report["checks"]:
+        assert (found["remedy"] is not None) == (found["verdict"] == "FAIL")
+    return {found["step"]: found for found in report["checks"]}
+
+
+def verdicts(found: dict[str, dict[str, Any]], *steps: str) -> list[str]:
+    return [found[step]["verdict"] if step in found else "" for step in steps]
+
+
+@pytest.mark.parametrize("arguments", [["check", "--sandbox"], ["--sandbox", "check"]])
+def test_all_is_well_in_the_sandbox(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 0
+
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.startswith(f"hailuo-tasks-mcp {__version__}, Python ")
+    assert lines[:3] == [
+        "skip  settings: the sandbox's own; of yours only the log level is read",
+        "ok    HAILUO_LOG_LEVEL: WARNING, the default",
+        "skip  network: the sandbox is in this process",
+    ]
+    assert lines[3].startswith("ok    token: accepted by the sandbox (")
+    assert lines[4:] == ["All is well."]
+
+
+def test_in_the_sandbox_what_is_set_does_not_matter(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HAILUO_REQUEST_TIMEOUT_SECONDS", "soon")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:x")
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent")
+    monkeypatch.setenv("ACEDATACLOUD_API_TOKEN", TOKEN)
+
+    assert main(["check", "--sandbox"]) == 0
+
+    assert TOKEN[-4:] not in capsys.readouterr().out
+
+
+def test_times_are_told_in_milliseconds() -> None:
+    finding = check.Finding(step="name", verdict="ok", detail="found", seconds=0.25)
+
+    assert finding.lines() == "ok    name: found (250 ms)"
+
+
+@pytest.mark.real_time
+async def test_an_ipv6_address_is_written_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    found = await findings(capsys, api_base_url="http://[::1]:9")
+
+    (failed,) = [step for step in found.values() if step["verdict"] == "FAIL"]
+    assert failed["detail"].startswith("[::1]:9: ")
+
+
+def test_without_a_token_it_says_which_variable_to_set(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ACEDATACLOUD_API_TOKEN", raising=False)
+    monkeypatch.setenv("ACEDATACLOUD_API_BASE_URL", "http://127.0.0.1:9")
+
+    assert main(["check"]) == 1
+
+    out = capsys.readouterr().out
+    assert (
+        "FAIL  ACEDATACLOUD_API_TOKEN: not set\n"
+        "      Set ACEDATACLOUD_API_TOKEN; create one at https://platform.acedata.cloud.\n"
+    ) in out
+    # The rest of the way is looked at all the same, but nothing is sent.
+    assert "connection: " in out
+    assert "token: " not in out
+    assert out.endswith("Not all is well: see FAIL.\n")
+
+
+def test_a_setting_that_cannot_be_used_is_all_that_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HAILUO_MAX_WAIT_SECONDS", "soon")
+
+    assert main(["check"]) == 1
+
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "FAIL  settings: HAILUO_MAX_WAIT_SECONDS must be a whole number of seconds from 1 to 3600",
+        "      Correct it, or unset it to use the default.",
+        "Not all is well: see FAIL.",
+    ]
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    ("token", "shown"),
+    [
+        (TOKEN, "set, 24 characters, ending in 6789"),
+        ("a-long-zebra", "set, 12 characters, ending in ebra"),
+        ("short-zebra", "set, 11 characters"),
+    ],
+)
+async def test_no_more_of_the_token_is_shown_than_its_last_4_characters(
+    token: str, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with listening(http_answer({})) as (address, _):
+        base_url = f"http://{address}"
+        assert (
+            await check.run_check(settings(api_token=token, api_base_url=base_url), as_json=False)
+            == 0
+        )
+
+    out, err = capsys.readouterr()
+    assert f"ACEDATACLOUD_API_TOKEN: {shown}\n" in out
+    assert token[-5:] not in out + err
+
+
+@pytest.mark.real_time
+async def test_the_token_is_tried_with_an_id_that_cannot_exist(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async with listening(http_answer({})) as (address, heard):
+        found = await findings(capsys, api_base_url=f"http://{address}", max_wait_seconds=240)
+
+    steps = ("name", "connection", "TLS", "token")
+    assert verdicts(found, *steps) == ["ok", "ok", "skip", "ok"]
+    assert found["TLS"]["detail"] == "plain http, to this machine only"
+    assert all(found[step]["seconds"] >= 0 for step in ("name", "connection", "token"))
+    assert found["HAILUO_MAX_WAIT_SECONDS"]["detail"] == "240"
+    (request,) = heard
+    assert IMPOSSIBLE_ID.encode() in request
+    assert b"Bearer " + TOKEN.encode() in request
+
+
+@pytest.mark.parametrize(
+    ("answer", "detail", "remedy"),
+    [
+        (
+            httpx.Response(401, json={"error": {"code": "invalid_token"}}),
+            "The API rejected the token",
+            "Set ACEDATACLOUD_API_TOKEN to a token that is valid for Hailuo",
+        ),
+        (httpx.Response(403, json={"error": {"code": "used_up"}}), "balance is used up", "Top it"),
+        (httpx.Response(404, text="<html>"), "There is no Hailuo", "Correct ACEDATACLOUD_API_BASE"),
+        (httpx.Response(200, text="<html>"), "not JSON", "Check ACEDATACLOUD_API_BASE_URL"),
+        (httpx.Response(200, json=example("retrieve")), "record of another task", "Check ACEDATA"),
+        (
+            httpx.Response(200, json={"response": {"success": True}}),
+            "tells of a task that cannot be",
+            "something else may be answering there",
+        ),
+        (
+            httpx.Response(429, headers={"retry-after": "90"}, json={"trace_id": "abc-1"}),
+            "rate limit",
+            "later. Not before 90 seconds from now. Trace id for the vendor's support: abc-1.",
+        ),
+    ],
+)
+async def test_what_the_api_says_of_the_token_is_told_with_what_to_do(
+    answer: httpx.Response, detail: str, remedy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sandboxed = settings(sandbox=True)
+
+    assert await check.run_check(sandboxed, as_json=False, transport=ScriptedApi(answer)) == 1
+
+    failed, told, end = capsys.readouterr().out.splitlines()[-3:]
+    assert failed.startswith("FAIL  token: ")
+    assert detail in failed
+    assert told.startswith("      ")
+    assert remedy in told
+    assert end == "Not all is well: see FAIL."
+
+
+@pytest.mark.real_time
+async def test_a_name_that_cannot_be_found_ends_the_way(capsys: pytest.CaptureFixture[str]) -> None:
+    found = await findings(capsys, api_base_url="https://api.invalid")
+
+    assert verdicts(found, "name", "connection", "token") == ["FAIL", "", ""]
+    assert found["name"]["detail"].startswith("api.invalid:443: ")
+    assert "ACEDATACLOUD_API_BASE_URL" in found["name"]["remedy"]
+
+
+@pytest.mark.real_time
+async def test_a_port_where_nothing_listens_ends_the_way(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{bound.getsockname()[1]}"
+        found = await findings(capsys, api_base_url=f"http://{address}")
+
+    assert verdicts(found, "name", "connection", "token") == ["ok", "FAIL", ""]
+    assert found["connection"]["detail"] == f"{address}: Connection refused"
+    assert "HTTPS_PROXY" in found["connection"]["remedy"]
+
+
+def saying(words: bytes) -> Connection:
+    """Answer whatever comes with these words."""
+
+    async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65_536)
+        writer.write(words)
+        await writer.drain()
+
+    return on_connection
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def trusted_authority(
+    authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> trustme.CA:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    return authority
+
+
+def certified(authority: trustme.CA, name: str = "localhost") -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    return context
+
+
+async def behind_tls(
+    capsys: pytest.CaptureFixture[str], certificates: ssl.SSLContext
+) -> tuple[dict[str, dict[str, Any]], list[bytes]]:
+    """Check a server on localhost that shows certificates; return also what it heard."""
+    async with listening(http_answer({}), certificates) as (address, heard):
+        port = address.rpartition(":")[2]
+        return await findings(capsys, api_base_url=f"https://localhost:{port}"), heard
+
+
+@pytest.mark.real_time
+async def test_a_certificate_of_the_users_own_authority_is_trusted_through_ssl_cert_file(
+    trusted_authority: trustme.CA, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found, _ = await behind_tls(capsys, certified(trusted_authority))
+
+    assert verdicts(found, "name", "connection", "TLS", "token") == ["ok"] * 4
+    assert found["TLS"]["detail"] == "TLSv1.3, the certificate is good"
+
+
+@pytest.mark.real_time
+async def test_a_certificate_that_is_not_trusted_is_told_with_what_to_do(
+    authority: trustme.CA, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found, heard = await behind_tls(capsys, certified(authority))
+
+    assert verdicts(found, "connection", "TLS", "token") == ["ok", "FAIL", ""]
+    assert "unable to get local issuer certificate" in found["TLS"]["detail"]
+    assert "SSL_CERT_FILE" in found["TLS"]["remedy"]
+    assert heard == []
+
+
+@pytest.mark.real_time
+async def test_a_certificate_for_another_name_is_told(
+    trusted_authority: trustme.CA, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found, heard = await behind_tls(capsys, certified(trusted_authority, "api.test"))
+
+    assert verdicts(found, "connection", "TLS", "token") == ["ok", "FAIL", ""]
+    assert heard == []
+    assert "Hostname mismatch" in found["TLS"]["detail"]
+    assert "ACEDATACLOUD_API_BASE_URL" in found["TLS"]["remedy"]
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    ("greeting", "reason"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "wrong version number"),
+        (b"", "the connection was closed"),
+    ],
+)
+async def test_what_does_not_speak_tls_is_told(
+    greeting: bytes, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with raw_server(saying(greeting)) as address:
+        found = await findings(capsys, api_base_url=f"https://{address}")
+
+    assert verdicts(found, "connection", "TLS", "token") == ["ok", "FAIL", ""]
+    assert found["TLS"]["detail"] == f"{address}: {reason}"
+    assert found["TLS"]["remedy"].startswith("Check the scheme, the host and the port of ")
+
+
+@pytest.mark.real_time
+async def test_a_proxy_that_speaks_tls_is_looked_at_as_far_as_its_certificate(
+    authority: trustme.CA,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with listening(b"", certified(authority)) as (address, _):
+        proxy = f"localhost:{address.split(':')[1]}"
+        monkeypatch.setenv("HTTPS_PROXY", f"https://{proxy}")
+        found = await findings(capsys, api_base_url="https://api.invalid")
+        with pytest.raises(UntrustedError, match=r"The certificate of api.invalid or of the proxy"):
+            async with HailuoTasksClient(settings(api_base_url="https://api.invalid")) as client:
+                await client.retrieve("t")
+
+    assert verdicts(found, "proxy", "connection", "TLS", "token") == ["ok", "ok", "FAIL", ""]
+    assert found["TLS"]["detail"].startswith(f"{proxy}: unable to get local issuer certificate")
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("greeting", [b"SSH-2.0-x\r\n", b"\x04\x00", b"\x05", b""])
+async def test_a_socks_proxy_that_is_none_is_told(
+    greeting: bytes, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with raw_server(saying(greeting)) as address:
+        monkeypatch.setenv("ALL_PROXY", f"socks5://{address}")
+        found = await findings(capsys, api_base_url="https://api.invalid")
+    with warnings.catch_warnings():
+        # httpcore leaves such a connection to the garbage collector, and is told off for it.
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+    assert verdicts(found, "proxy", "connection", "TLS", "token") == ["ok", "ok", "skip", "FAIL"]
+    assert "does not speak SOCKS5" in found["token"]["detail"]
+    assert found["token"]["remedy"] == "Correct or unset HTTPS_PROXY, ALL_PROXY and NO_PROXY."
+
+
+@pytest.mark.real_time
+async def test_the_name_in_the_base_url_is_what_a_certificate_must_be_for(
+    trusted_authority: trustme.CA, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with listening(b"", certified(trusted_authority)) as (address, _):
+        found = await findings(capsys, api_base_url=f"https://{address}")
+
+    assert verdicts(found, "TLS") == ["FAIL"]
+    assert "IP address mismatch" in found["TLS"]["detail"]
+
+
+@pytest.mark.real_time
+async def test_what_passes_no_proxy_is_not_stopped_by_a_bad_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:x")
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent")
+
+    async with listening(http_answer({})) as (address, _):
+        found = await findings(capsys, api_base_url=f"http://{address}")
+
+    assert verdicts(found, "token") == ["ok"]
+
+
+@pytest.mark.real_time
+async def test_what_says_nothing_is_given_up(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "STEP_SECONDS", 0.1)
+
+    async def on_connection(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with raw_server(on_connection) as address:
+        found = await findings(capsys, api_base_url=f"https://{address}")
+
+    assert verdicts(found, "connection", "TLS") == ["ok", "FAIL"]
+    assert found["TLS"]["detail"] == f"{address}: no answer in 0.1 s"
+    assert found["TLS"]["seconds"] >= 0.1
+
+
+@pytest.mark.real_time
+async def test_with_a_proxy_the_way_to_the_proxy_is_looked_at(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with listening(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n") as (proxy, heard):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://someone:secret-word@{proxy}")
+        found = await findings(capsys, api_base_url="https://api.invalid")
+
+    steps = ("proxy", "name", "connection", "TLS", "token")
+    assert verdicts(found, *steps) == ["ok", "ok", "ok", "skip", "FAIL"]
+    assert found["proxy"]["detail"] == f"requests go through {proxy}"
+    assert found["TLS"]["detail"] == "the proxy is in between"
+    assert "refuses to reach https://api.invalid" in found["token"]["detail"]
+    assert "HTTPS_PROXY" in found["token"]["remedy"]
+    assert "secret-word" not in json.dumps(found)
+    assert heard[0].startswith(b"CONNECT api.invalid:443 ")
+
+
+@pytest.mark.real_time
+async def test_a_proxy_that_opens_tls_is_told_with_what_to_do(
+    authority: trustme.CA,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await read_request(reader))
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with suppress(OSError):
+            await writer.start_tls(certified(authority, "api.invalid"))
+
+    async with raw_server(on_connection) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy}")
+        found = await findings(capsys, api_base_url="https://api.invalid")
+
+    assert verdicts(found, "connection", "TLS", "token") == ["ok", "skip", "FAIL"]
+    assert found["token"]["detail"] == (
+        "The certificate of api.invalid is not trusted (unable to get local issuer certificate)"
+    )
+    assert "SSL_CERT_FILE" in found["token"]["remedy"]
+    # It will not be trusted a second later.
+    assert len(asked) == 1
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    ("variables", "goal"),
+    [
+        ({"ALL_PROXY": "socks5://127.0.0.1:{port}"}, "127.0.0.1:{port}"),
+        ({"HTTPS_PROXY": "127.0.0.1:{port}"}, "127.0.0.1:{port}"),
+        ({"HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": "invalid"}, "api.invalid:443"),
+        ({"HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": "a, .INVALID"}, "api.invalid:443"),
+        ({"HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": "a,*"}, "api.invalid:443"),
+        ({"HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": "api.invalid:443"}, "api.invalid:443"),
+        ({"HTTPS_PROXY": "proxy.invalid", "NO_PROXY": "api.invalid:8443"}, "proxy.invalid:80"),
+        ({"HTTPS_PROXY": "proxy.invalid", "NO_PROXY": "pi.invalid, , ."}, "proxy.invalid:80"),
+        ({"HTTP_PROXY": "http://127.0.0.1:1"}, "api.invalid:443"),
+        ({"HTTPS_PROXY": "http://127.0.0.1:{port}", "ALL_PROXY": "x.invalid"}, "127.0.0.1:{port}"),
+        ({"HTTPS_PROXY": "proxy.invalid"}, "proxy.invalid:80"),
+        ({"HTTPS_PROXY": "https://proxy.invalid"}, "proxy.invalid:443"),
+        ({"ALL_PROXY": "socks5h://proxy.invalid"}, "proxy.invalid:1080"),
+    ],
+)
+async def test_it_goes_the_way_that_the_requests_go(
+    variables: dict[str, str],
+    goal: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value.format(port=port))
+        found = await findings(capsys, api_base_url="https://api.invalid")
+
+    (failed,) = [step for step in found.values() if step["verdict"] == "FAIL"]
+    assert failed["detail"].startswith(f"{goal.format(port=port)}: ")
+    assert "Unknown error" not in failed["detail"]
+    # Whatever stands in between is to be checked first.
+    blamed = "ACEDATACLOUD_API_BASE_URL" if goal.startswith("api.") else "HTTPS_PROXY, ALL_PROXY"
+    assert failed["remedy"].startswith(f"Check {blamed}")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "detail"),
+    [
+        ("HTTPS_PROXY", "http://127.0.0.1:secret", NO_PROXY_AT_ALL),
+        ("HTTPS_PROXY", "http://", NO_PROXY_AT_ALL),
+        ("HTTPS_PROXY", "http://127.0.0.1:99999", NO_PROXY_AT_ALL),
+        ("HTTPS_PROXY", "http://secret..b:80", NO_PROXY_AT_ALL),
+        ("HTTPS_PROXY", f"http://{'a' * 64}.b", NO_PROXY_AT_ALL),
+        ("ALL_PROXY", "socks4://127.0.0.1", NO_PROXY_AT_ALL),
+        (
+            "SSL_CERT_FILE",
+            "/secret.pem",
+            "SSL_CERT_FILE cannot be used (No such file or directory)",
+        ),
+        ("SSL_CERT_FILE", __file__, "SSL_CERT_FILE cannot be used (no certificate or crl found)"),
+    ],
+)
+async def test_a_proxy_or_certificates_that_cannot_be_used_are_told(
+    variable: str,
+    value: str,
+    detail: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    found = await findings(capsys, api_base_url="https://api.invalid")
+
+    assert found["network"]["verdict"] == "FAIL"
+    assert found["network"]["detail"] == detail
+    assert variable in found["network"]["remedy"]
+    assert "name" not in found
+    assert "secret" not in json.dumps(found)
+
+
+@pytest.mark.real_time
+async def test_what_goes_to_this_machine_in_the_clear_passes_no_proxy(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+
+    async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(http_answer({}))
+        await writer.drain()
+
+    async with raw_server(on_connection) as address:
+        found = await findings(capsys, api_base_url=f"http://{address}")
+
+    assert "proxy" not in found
+    assert verdicts(found, "token") == ["ok"]
+
+
+@pytest.mark.real_time
+async def test_every_variable_that_is_read_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    async with listening(http_answer({})) as (address, _):
+        found = await findings(capsys, api_base_url=f"http://{address}")
+
+    assert list(found)[: len(variables_that_are_read())] == variables_that_are_read()
+
+
+async def test_a_problem_of_the_settings_sends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    api = ScriptedApi(httpx.Response(200, json={}))
+    broken = settings(problem=SettingsError("It is wrong", "Ask the user to mend it."))
+
+    assert await check.run_check(broken, as_json=False, transport=api) == 1
+
+    assert "Ask the user" not in capsys.readouterr().out
+    assert api.requests == []

@@ -1,0 +1,43 @@
+"""The demo: what a newcomer sees first."""
+
+import pytest
+
+from hailuo_tasks_mcp.cli import demo
+from hailuo_tasks_mcp.cli.main import main
+from helpers import DOCUMENTED_ID
+
+
+def test_the_demo_shows_a_whole_conversation(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo"]) == 0
+
+    shown, err = capfd.readouterr()
+    assert err == ""
+    for words in (
+        "SANDBOX",
+        "retrieve_task ",
+        "retrieve_tasks_batch ",
+        f'> retrieve_task {{"task_id": "{DOCUMENTED_ID}"}}',
+        "state: succeeded",
+        "tmp5uligw3a.output.mp4",
+        "state: processing",
+        "state: not_found",
+        '"wait_seconds": 50}',
+        "  … 0 of 50 s: processing, 6",
+        "  … 2 of 50 s: processing, 6",
+        "sandbox.invalid/57a27ed0-5eed-4000-8000-000000000002.mp4",
+        "error: The API rejected the token",
+    ):
+        assert words in shown
+    assert len(shown.splitlines()) < 50
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("SANDBOX_TOKEN", "wrong"), ("WRONG_TOKEN", "sandbox")]
+)
+def test_a_demo_that_does_not_go_as_it_should_says_so(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, name, value)
+    monkeypatch.setattr(demo, "LEFT_TO_RUN_SECONDS", 0.0)
+
+    assert main(["demo"]) == 1

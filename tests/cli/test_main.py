@@ -1,0 +1,193 @@
+"""The command line."""
+
+import asyncio
+import gc
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from asyncio.subprocess import PIPE
+
+import httpx
+import pytest
+
+from hailuo_tasks_mcp import __version__
+from hailuo_tasks_mcp.cli.main import main
+from hailuo_tasks_mcp.sandbox.server import bind_sandbox
+from hailuo_tasks_mcp.tools.tool import MAX_TASK_IDS
+from helpers import DOCUMENTED_ID, PATIENCE_SECONDS
+from repository import ROOT, variables_that_are_read
+
+HEAVY = ("mcp", "mcp_types", "pydantic", "httpx", "starlette", "uvicorn")
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - the command is ours
+        [sys.executable, *command],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_help_and_version_load_nothing_heavy(option: str) -> None:
+    code = (
+        "import sys, hailuo_tasks_mcp.cli.main as cli\n"
+        f"try: cli.main(['{option}'])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        f"assert not set({HEAVY!r}) & sys.modules.keys()"
+    )
+
+    result = run("-c", code)
+
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_the_version_is_printed() -> None:
+    assert run("-m", "hailuo_tasks_mcp", "--version").stdout == f"hailuo-tasks-mcp {__version__}\n"
+
+
+def test_help_names_every_variable_that_is_read(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+
+    named = re.findall(r"[A-Z]+(?:_[A-Z]+)+", capsys.readouterr().out)
+    assert named == variables_that_are_read()
+
+
+def test_help_tells_how_many_ids_are_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["retrieve", "--help"])
+
+    assert f"up to {MAX_TASK_IDS} of them" in capsys.readouterr().out
+
+
+def test_the_server_looks_for_garbage_but_not_among_what_it_imported() -> None:
+    code = (
+        "import gc, hailuo_tasks_mcp.cli.main as cli\n"
+        "assert cli.main(['--sandbox']) == 0\n"
+        "print(gc.isenabled(), gc.get_freeze_count() > 50_000)"
+    )
+
+    assert run("-c", code).stdout == "True True\n"
+
+
+def test_garbage_is_looked_for_again_even_if_the_server_cannot_be_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("hailuo_tasks_mcp.server.create_server", fail)
+
+    with pytest.raises(RuntimeError):
+        main([])
+
+    assert gc.isenabled()
+
+
+def test_the_bundles_entry_point_is_the_same_command() -> None:
+    result = run(str(ROOT / "server" / "main.py"), "--version")
+
+    assert result.stdout == f"hailuo-tasks-mcp {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["nope"], ["--nope"], ["sandbox", "--port", "65536"]])
+def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+
+    assert caught.value.code == 2
+    assert "usage: hailuo-tasks-mcp" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_said_so(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["sandbox", "--port", str(port)]) == 1
+
+    assert f"hailuo-tasks-mcp: port {port}: Address already in use" in capsys.readouterr().err
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "--sandbox"],
+        ["retrieve", "--sandbox", DOCUMENTED_ID],
+        ["demo"],
+        ["sandbox", "--port", "0"],
+    ],
+)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+async def test_a_reader_that_has_had_enough_is_no_error_to_tell_of(
+    arguments: list[str], unbuffered: str
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "hailuo_tasks_mcp", *arguments),
+        stdout=writing,
+        stderr=PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+    )
+    os.close(writing)
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        _, err = await process.communicate()
+
+    assert (process.returncode, err) == (1, b"")
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+@pytest.mark.parametrize("arguments", [["check"], ["retrieve", DOCUMENTED_ID]])
+def test_it_works_where_a_stream_is_closed(arguments: list[str], closed: str) -> None:
+    number = 1 if closed == "stdout" else 2
+    code = (
+        f"import os, sys\nos.close({number})\n"
+        f"os.execv(sys.executable, [sys.executable, '-m', 'hailuo_tasks_mcp', *{arguments},"
+        " '--sandbox'])"
+    )
+
+    assert run("-c", code).returncode == 0
+
+
+def test_the_sandbox_listens_on_this_machine_only() -> None:
+    with bind_sandbox(0) as listener:
+        assert listener.getsockname()[0] == "127.0.0.1"
+
+
+@pytest.mark.real_time
+async def test_the_sandbox_is_served_and_tells_how_to_use_it() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "hailuo_tasks_mcp", "sandbox", "--port", "0", stdout=PIPE, stderr=PIPE
+    )
+    assert process.stdout
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            told = (await process.stdout.readuntil(b"Ctrl-C")).decode()
+            url = next(word for word in told.split() if word.startswith("http")).rstrip(":")
+            async with httpx.AsyncClient(trust_env=False) as client:
+                response = await client.post(
+                    f"{url}/hailuo/tasks",
+                    json={"action": "retrieve", "id": DOCUMENTED_ID},
+                    headers={"authorization": "Bearer sandbox"},
+                )
+            process.send_signal(signal.SIGINT)
+            _, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+    assert (
+        f"ACEDATACLOUD_API_BASE_URL={url} ACEDATACLOUD_API_TOKEN=sandbox hailuo-tasks-mcp" in told
+    )
+    assert DOCUMENTED_ID in told
+    assert response.json()["id"] == DOCUMENTED_ID
+    assert (err, process.returncode) == (b"", -signal.SIGINT)

@@ -1,0 +1,367 @@
+"""`hailuo-tasks-mcp retrieve`: what a person reads, what a script gets, and the exit codes."""
+
+import asyncio
+import io
+import json
+import os
+import sys
+from typing import Any
+
+import httpx
+import pytest
+
+from hailuo_tasks_mcp import errors
+from hailuo_tasks_mcp.cli.main import main
+from hailuo_tasks_mcp.cli.retrieve import run_retrieve
+from hailuo_tasks_mcp.messages import advice
+from hailuo_tasks_mcp.sandbox.app import DOCUMENTED_TIMED_TASK_ID, FAILED_TASK_ID, RUNNING_TASK_ID
+from helpers import (
+    DOCUMENTED_ID,
+    PATIENCE_SECONDS,
+    ScriptedApi,
+    call,
+    ended,
+    example,
+    http_answer,
+    listening,
+    record,
+    settings,
+    succeeded,
+    text_of,
+    video,
+)
+from stdio_process import server_process
+
+# Longer than a line, and with places where it could be broken.
+LONG_URL = "https://cdn.test/" + "-a" * 60 + ".mp4"
+PROCESSING = record(started_at=1736863662)
+
+
+async def shown(
+    capsys: pytest.CaptureFixture[str], *answers: httpx.Response | Exception, **options: Any
+) -> tuple[int, str]:
+    """Return the exit code and what was printed of the task `t`, or of those in the options."""
+    task_ids = options.pop("task_ids", ["t"])
+    given = {"wait_seconds": 0, "as_json": False} | options
+    code = await run_retrieve(settings(), task_ids, transport=ScriptedApi(*answers), **given)
+    return code, capsys.readouterr().out
+
+
+def ok(body: Any) -> httpx.Response:
+    return httpx.Response(200, json=body)
+
+
+@pytest.mark.parametrize(
+    ("task_ids", "code"),
+    [
+        ([DOCUMENTED_ID], 0),
+        ([DOCUMENTED_ID, DOCUMENTED_TIMED_TASK_ID], 0),
+        ([FAILED_TASK_ID], 1),
+        (["nowhere"], 1),
+        ([DOCUMENTED_ID, FAILED_TASK_ID], 1),
+        ([DOCUMENTED_ID, "nowhere"], 1),
+        ([RUNNING_TASK_ID], 3),
+        ([DOCUMENTED_ID, RUNNING_TASK_ID], 3),
+        # The last word is not spoken as long as one runs.
+        ([FAILED_TASK_ID, "nowhere", RUNNING_TASK_ID], 3),
+        (["not/an/id"], 2),
+        ([""], 2),
+        ([f"t{number}" for number in range(101)], 2),
+    ],
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_exit_code_says_how_it_stands(
+    task_ids: list[str], code: int, as_json: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["retrieve", "--sandbox", *task_ids, *(["--json"] if as_json else [])]) == code
+
+    out, err = capsys.readouterr()
+    assert (out == "") == (code == 2)
+    assert err.startswith("hailuo-tasks-mcp: Nothing was looked up: ") == (code == 2)
+
+
+@pytest.mark.parametrize("wait", ["-1", "3601", "1.5", "soon", "9" * 5000])
+def test_a_wait_that_makes_no_sense_is_wrong_usage(
+    wait: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["retrieve", "--sandbox", "t", f"--wait={wait}"])
+
+    assert caught.value.code == 2
+    err = capsys.readouterr().err
+    assert "must be 0 to 3600" in err
+    assert len(err) < 400
+
+
+async def test_a_task_is_told_in_one_block(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = await shown(capsys, ok(example("retrieve")), task_ids=[DOCUMENTED_ID])
+
+    assert code == 0
+    assert out == (
+        f"{DOCUMENTED_ID}: succeeded\n"
+        "  video    https://file.aigpai.com/czjl/tjU3QYKgU96IJFgpL0eMfBFhmy0qXz9Y05P2IBhShCYaDCFUA/"
+        "tmp5uligw3a.output.mp4\n"
+        "  model    minimax-t2v\n"
+        "  prompt   Internal heat\n"
+        "  created  2025-01-14T14:00:31Z\n"
+    )
+
+
+async def test_each_task_of_several_has_its_block_in_the_order_asked(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    page = {"items": [succeeded("a"), {**PROCESSING, "id": "b"}]}
+
+    code, out = await shown(capsys, ok(page), ok({"items": []}), task_ids=["b", "c", "a", "b "])
+
+    assert code == 3
+    heads = [block.partition("\n")[0] for block in out.split("\n\n")]
+    assert heads == ["b: processing", "c: not_found", "a: succeeded"]
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "words"),
+    [
+        (PROCESSING, 3, ["t: processing", "age      ", "a run takes 1-2 minutes"]),
+        (record(), 3, ["t: pending", "age      "]),
+        (
+            ended(success=False, error={"code": "oops", "message": "No."}, trace_id="abc-1"),
+            1,
+            ["t: failed", "reason   No. (oops)", "took     68 s", "trace id abc-1"],
+        ),
+        (ended(success=False, error={"message": "No."}), 1, ["t: failed", "reason   No.\n"]),
+        (
+            ended(success=True, data=[video(), video("failed", None)]),
+            0,
+            ["t: succeeded", "video    https://cdn.test/a.mp4", "missing  1 more failed"],
+        ),
+        (
+            ended(success=True, data=[video(url=LONG_URL), video(url=LONG_URL + "2")]),
+            0,
+            [f"  video    {LONG_URL}\n", f"  video    {LONG_URL}2\n"],
+        ),
+        (
+            {**PROCESSING, "request": {"first_image_url": "https://cdn.test/a.png"}},
+            3,
+            ["  image    https://cdn.test/a.png\n"],
+        ),
+        ({}, 1, ["t: not_found", "reason   The API knows no such task for this account."]),
+        ({"id": "t", "x": 1, "response": 3}, 1, ["t: unknown", "fits no known state"]),
+    ],
+)
+async def test_every_state_is_told_with_its_reason(
+    body: Any, code: int, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    actual, out = await shown(capsys, ok(body))
+
+    assert actual == code
+    for word in words:
+        assert word in out
+
+
+@pytest.mark.parametrize("task_ids", [[DOCUMENTED_ID], [DOCUMENTED_ID, "b"]])
+async def test_json_is_what_a_model_gets(
+    task_ids: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = ok(example("retrieve"))
+    several = ok({"items": [example("retrieve"), {"id": "b", "x": 1, "response": 3}]})
+    answer = one if len(task_ids) == 1 else several
+    tool = "retrieve_task" if len(task_ids) == 1 else "retrieve_tasks_batch"
+    argument = {"task_id": task_ids[0]} if len(task_ids) == 1 else {"task_ids": task_ids}
+
+    _, out = await shown(capsys, answer, task_ids=task_ids, as_json=True)
+
+    assert out == text_of(await call(tool, argument, ScriptedApi(answer))) + "\n"
+
+
+async def test_what_a_model_gets_tells_of_the_models_own_maximum(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, out = await shown(capsys, ok(PROCESSING), wait_seconds=60, as_json=True)
+
+    assert "wait_seconds=50)" in json.loads(out)["next_step"]
+
+
+async def test_a_wait_ends_when_the_task_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+    answers = [ok(PROCESSING), ok(PROCESSING), ok(succeeded("t"))]
+
+    # Longer than the maximum for models, which does not bind a person.
+    code, out = await shown(capsys, *answers, wait_seconds=600)
+
+    assert code == 0
+    assert out.startswith("t: succeeded\n")
+
+
+async def test_what_is_told_as_last_seen_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = await shown(capsys, ok(PROCESSING), httpx.Response(500), wait_seconds=20)
+
+    assert code == 3
+    assert out.startswith("t: processing\n  problem  The API failed (HTTP 500). The tasks themsel")
+
+
+async def test_a_task_that_could_not_be_looked_up_says_why(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    task_ids = [f"t{number}" for number in range(60)]
+    page = {"items": [succeeded(task_id) for task_id in task_ids[:50]]}
+
+    class HalfAnApi(ScriptedApi):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            first = "t0" in json.loads(request.content)["ids"]
+            return ok(page) if first else httpx.Response(500)
+
+    code = await run_retrieve(
+        settings(), task_ids, wait_seconds=0, as_json=False, transport=HalfAnApi()
+    )
+
+    assert code == 1
+    blocks = capsys.readouterr().out.split("\n\n")
+    assert [block.partition(": ")[0] for block in blocks] == task_ids
+    assert blocks[0].startswith("t0: succeeded\n")
+    assert blocks[-1].startswith("t59: unknown\n  problem  The API failed (HTTP 500).")
+
+
+def test_without_a_token_it_says_which_variable_to_set(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ACEDATACLOUD_API_TOKEN", raising=False)
+
+    assert main(["retrieve", "t"]) == 1
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == (
+        "hailuo-tasks-mcp: No API token is set. Set ACEDATACLOUD_API_TOKEN; create one at "
+        "https://platform.acedata.cloud.\n"
+    )
+
+
+def kinds(base: type[errors.HailuoTasksError]) -> list[type[errors.HailuoTasksError]]:
+    return [kind for sub in base.__subclasses__() for kind in (sub, *kinds(sub))]
+
+
+@pytest.mark.parametrize("kind", kinds(errors.HailuoTasksError))
+def test_a_person_is_told_what_to_do_about_every_error_and_is_not_sent_to_the_user(
+    kind: type[errors.HailuoTasksError],
+) -> None:
+    error = kind.__new__(kind, "It happened", "Ask the user.")
+    errors.HailuoTasksError.__init__(error, "It happened", "Ask the user.", "abc-1", 90)
+    if isinstance(error, errors.NetworkSetupError):
+        error.variables = "HTTPS_PROXY"
+
+    words = advice(error)
+
+    assert "user" not in words
+    assert words.endswith(
+        ". Not before 90 seconds from now. Trace id for the vendor's support: abc-1."
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (errors.AccessDeniedError, "https://platform.acedata.cloud that the account is active"),
+        (errors.BalanceUsedUpError, "Top it up at https://platform.acedata.cloud."),
+        (errors.RequestRejectedError, "Trying again will not help."),
+        (errors.RateLimitedError, "try again later"),
+        (errors.UpstreamError, "try again later"),
+        (errors.UnreachableError, "Check the network, the proxy and ACEDATACLOUD_API_BASE_URL"),
+        (errors.UnreadableAnswerError, "Check ACEDATACLOUD_API_BASE_URL"),
+        (errors.WrongBaseUrlError, "Correct ACEDATACLOUD_API_BASE_URL"),
+        (errors.SettingsError, "Correct it"),
+        (errors.BadArgumentsError, "hailuo-tasks-mcp retrieve --help"),
+    ],
+)
+def test_advice_names_what_to_do(kind: type[errors.HailuoTasksError], words: str) -> None:
+    assert words in advice(kind("It happened", "Ask the user."))
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+async def test_on_a_terminal_a_wait_shows_how_far_it_is_in_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("COLUMNS", "24")
+    known = {**PROCESSING, "created_at": 4102444800}
+
+    code, out = await shown(capsys, ok(known), ok(known), ok(succeeded("t")), wait_seconds=60)
+
+    terminal = sys.stderr
+    assert isinstance(terminal, Terminal)
+    lines = terminal.getvalue().split("\r")
+    assert all(len(line) < 24 for line in lines)
+    told = [line.rstrip(", ") for line in lines]
+    assert list(dict.fromkeys(told)) == [
+        "",
+        *(f"{second} of 60 s: processing" for second in range(5)),
+        "5 of 60 s: succeeded",
+    ]
+    # Nothing is left of it.
+    assert (lines[-2].strip(), lines[-1]) == ("", "")
+    assert len(lines[-2]) == len("5 of 60 s: succeeded")
+    assert (code, out.partition("\n")[0]) == (0, "t: succeeded")
+
+
+async def test_elsewhere_nothing_but_the_answer_is_written(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    await run_retrieve(
+        settings(),
+        ["t"],
+        wait_seconds=60,
+        as_json=False,
+        transport=ScriptedApi(ok(PROCESSING), ok(succeeded("t"))),
+    )
+
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("option", ["", "--json"])
+async def test_a_pipe_gets_any_script_whatever_its_encoding(option: str) -> None:
+    body = example("retrieve")
+    body["response"]["data"][0]["prompt"] = "海螺 🐚"
+    async with (
+        listening(http_answer(body)) as (address, _),
+        server_process(
+            "retrieve",
+            DOCUMENTED_ID,
+            *filter(None, [option]),
+            ACEDATACLOUD_API_BASE_URL=f"http://{address}",
+            ACEDATACLOUD_API_TOKEN="t",
+            PYTHONIOENCODING="ascii",
+        ) as process,
+    ):
+        out, err = await process.process.communicate()
+
+    assert "海螺 🐚" in out.decode()
+    assert (process.process.returncode, err) == (0, b"")
+
+
+@pytest.mark.real_time
+async def test_a_terminal_without_the_script_shows_what_it_can() -> None:
+    body = example("retrieve")
+    body["response"]["data"][0]["prompt"] = "海螺 🐚"
+    ours, theirs = os.openpty()
+    async with listening(http_answer(body)) as (address, _), asyncio.timeout(PATIENCE_SECONDS):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "hailuo_tasks_mcp", "retrieve", DOCUMENTED_ID),
+            stdout=theirs,
+            stderr=theirs,
+            env={
+                **os.environ,
+                "ACEDATACLOUD_API_BASE_URL": f"http://{address}",
+                "ACEDATACLOUD_API_TOKEN": "t",
+                "PYTHONIOENCODING": "gbk",
+            },
+        )
+        assert await process.wait() == 0
+    os.close(theirs)
+    out = os.read(ours, 10_000)
+    os.close(ours)
+
+    assert "prompt   海螺 ?".encode("gbk") in out

@@ -1,0 +1,84 @@
+"""The benchmarks run; what they measure is for people to read."""
+
+import asyncio
+import importlib
+import subprocess
+import sys
+from asyncio.subprocess import PIPE
+from types import ModuleType
+
+import httpx
+import pytest
+
+from hailuo_tasks_mcp.api.client import HailuoTasksClient
+from hailuo_tasks_mcp.tasks.states import classify
+from helpers import PATIENCE_SECONDS, settings, task_ids
+from repository import ROOT
+
+BENCHMARKS = ROOT / "benchmarks"
+
+
+def test_the_soak_goes_well_for_some_hundred_calls() -> None:
+    result = subprocess.run(  # noqa: S603 - ours
+        [sys.executable, str(BENCHMARKS / "soak.py"), "--calls", "300", "--seconds", "60"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=90,
+    )
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "300 of 300 answered" in result.stdout
+    assert result.stdout.endswith("GOOD\n")
+
+
+@pytest.mark.real_time
+async def test_the_stand_in_answers_as_the_api_does_and_counts() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(BENCHMARKS / "stand_in.py"), stdin=PIPE, stdout=PIPE
+    )
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert process.stdin
+        assert process.stdout
+        base_url = (await process.stdout.readline()).decode().strip()
+        async with (
+            HailuoTasksClient(settings(api_base_url=base_url)) as client,
+            httpx.AsyncClient(base_url=base_url) as http,
+        ):
+            one = await client.retrieve("t")
+            several = await client.retrieve_batch(task_ids(150))
+            question = {"action": "retrieve_batch", "ids": task_ids(50)}
+            page = (await http.post("/hailuo/tasks", json=question)).json()
+            asked = (await http.get("/")).text
+        process.stdin.close()
+        await process.wait()
+
+    assert classify(one) == "succeeded"
+    assert list(several.records) == task_ids(150)
+    # Of a batch without a limit, only the first page.
+    assert len(page["items"]) == 12
+    assert asked == "4"
+
+
+@pytest.fixture
+def compare(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("compare")
+
+
+def test_a_run_is_followed_as_each_server_asks_for(compare: ModuleType) -> None:
+    ours = compare.follow_ours()
+
+    assert (ours["calls"], ours["seconds"]) == (3, 70)
+    assert compare.follow_vendors(15.0) == {"calls": 5, "requests": 5, "seconds": 80}
+    assert compare.follow_vendors(0.0) == {"calls": 15, "requests": 15, "seconds": 70}
+
+
+@pytest.mark.parametrize(
+    ("values", "at_least", "verdict"),
+    [([0.9, 1.0, 7.0], False, "yes"), ([0.9, 1.01, 1.2], False, "NO"), ([0.9, 1.1], True, "yes")],
+)
+def test_a_bound_that_does_not_hold_is_printed_as_such(
+    compare: ModuleType, values: list[float], at_least: bool, verdict: str
+) -> None:
+    assert compare.Bound("It", values, 1, at_least).row().endswith(f" | {verdict} |")

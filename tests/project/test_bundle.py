@@ -1,0 +1,201 @@
+"""The bundle for Claude Desktop and its likes: its manifest, its icon, and what goes into it."""
+
+import json
+import re
+import runpy
+from pathlib import Path
+from typing import Any, Literal
+
+from pathspec import GitIgnoreSpec
+from PIL import Image
+
+from hailuo_tasks_mcp import __version__
+from hailuo_tasks_mcp.errors import BASE_URL_VARIABLE, TOKEN_VARIABLE
+from hailuo_tasks_mcp.server import create_server
+from hailuo_tasks_mcp.settings import (
+    HIGHEST_MAX_WAIT_SECONDS,
+    MAX_WAIT_VARIABLE,
+    Settings,
+    read_settings,
+)
+from hailuo_tasks_mcp.tools.tool import TOOLS
+from repository import ROOT, Strict, littered_copy, project, variables_that_are_read
+
+MAX_BUNDLE_BYTES = 400_000
+
+
+class Author(Strict):
+    name: str
+
+
+class McpConfig(Strict):
+    command: str
+    args: list[str]
+    env: dict[str, str]
+
+
+class ServerOfManifest(Strict):
+    type: Literal["python", "node", "binary", "uv"]
+    entry_point: str
+    mcp_config: McpConfig
+
+
+class ToolOfManifest(Strict):
+    name: str
+    description: str
+
+
+class Option(Strict):
+    type: Literal["string", "number", "boolean", "directory", "file"]
+    title: str
+    description: str
+    required: bool = False
+    default: str | int | None = None
+    sensitive: bool = False
+    min: int | None = None
+    max: int | None = None
+
+
+class Runtimes(Strict):
+    python: str
+
+
+class Compatibility(Strict):
+    platforms: list[Literal["darwin", "win32", "linux"]]
+    runtimes: Runtimes
+
+
+class Manifest(Strict):
+    """What version 0.4 of the manifest allows, of what this one makes use of."""
+
+    manifest_version: Literal["0.4"]
+    name: str
+    display_name: str
+    version: str
+    description: str
+    long_description: str
+    author: Author
+    license: str
+    keywords: list[str]
+    icon: str
+    server: ServerOfManifest
+    tools: list[ToolOfManifest]
+    user_config: dict[str, Option]
+    compatibility: Compatibility
+
+
+MANIFEST = Manifest.model_validate_json((ROOT / "manifest.json").read_text())
+
+
+def filled_in(answers: dict[str, Any]) -> dict[str, str]:
+    """Return the environment that a host makes of a user's answers, or of the defaults."""
+    given = {
+        name: answers.get(name, option.default) for name, option in MANIFEST.user_config.items()
+    }
+
+    def answer(match: re.Match[str]) -> str:
+        # What was left empty stays as it stands in the manifest.
+        value = given[match[1]]
+        return match[0] if value is None else str(value)
+
+    env = MANIFEST.server.mcp_config.env
+    return {name: re.sub(r"\$\{user_config\.(\w+)\}", answer, text) for name, text in env.items()}
+
+
+def test_the_manifest_says_what_the_package_says() -> None:
+    assert MANIFEST.name == project()["name"]
+    assert MANIFEST.version == __version__
+    assert MANIFEST.display_name == create_server(Settings()).title
+    assert MANIFEST.compatibility.platforms == ["darwin", "win32", "linux"]
+    assert MANIFEST.license == project()["license"]
+    assert MANIFEST.compatibility.runtimes.python == project()["requires-python"] == ">=3.11"
+
+
+def test_the_manifest_names_the_tools_and_begins_to_describe_them_as_the_server_does() -> None:
+    described = {tool.name: tool.description for tool in MANIFEST.tools}
+
+    assert list(described) == [spec.name for spec in TOOLS]
+    for spec in TOOLS:
+        assert (spec.tool.description or "").startswith(described[spec.name] + " ")
+
+
+def test_the_entry_point_is_there_and_is_what_is_run() -> None:
+    server = MANIFEST.server
+
+    assert server.type == "uv"
+    assert (ROOT / server.entry_point).is_file()
+    assert server.mcp_config.command == "uv"
+    assert server.mcp_config.args == ["run", "--directory", "${__dirname}", server.entry_point]
+
+
+def test_every_question_to_the_user_reaches_the_server_and_nothing_else_does() -> None:
+    text = json.dumps(MANIFEST.server.model_dump())
+
+    asked = re.findall(r"\$\{user_config\.(\w+)\}", text)
+    assert sorted(asked) == sorted(MANIFEST.user_config)
+    assert set(re.findall(r"\$\{(\w+)", text)) == {"user_config", "__dirname"}
+    assert MANIFEST.server.mcp_config.env.keys() <= set(variables_that_are_read())
+
+
+def test_the_token_is_required_and_kept_secret() -> None:
+    token = MANIFEST.user_config["api_token"]
+
+    assert (token.required, token.sensitive, token.default) == (True, True, None)
+    assert [name for name, option in MANIFEST.user_config.items() if option.required] == [
+        "api_token"
+    ]
+
+
+def test_the_defaults_are_those_of_the_server() -> None:
+    assert read_settings(filled_in({})) == Settings()
+
+
+def test_what_the_user_answers_is_what_the_server_takes() -> None:
+    wait = MANIFEST.user_config["max_wait_seconds"]
+    assert (wait.type, wait.min, wait.max) == ("number", 1, HIGHEST_MAX_WAIT_SECONDS)
+
+    environ = filled_in(
+        {"api_token": "abc", "base_url": "https://api.test", "max_wait_seconds": wait.max}
+    )
+
+    assert environ == {
+        TOKEN_VARIABLE: "abc",
+        BASE_URL_VARIABLE: "https://api.test",
+        MAX_WAIT_VARIABLE: "3600",
+    }
+    assert read_settings(environ) == Settings(
+        api_token="abc", api_base_url="https://api.test", max_wait_seconds=3600
+    )
+
+
+def test_the_icon_is_drawn_as_a_square_of_512_pixels(tmp_path: Path) -> None:
+    script = runpy.run_path(str(ROOT / "scripts" / "draw_icon.py"))
+
+    script["draw_icon"]().save(tmp_path / MANIFEST.icon)
+
+    with Image.open(tmp_path / MANIFEST.icon) as icon:
+        assert (icon.format, icon.mode, icon.size) == ("PNG", "RGBA", (512, 512))
+        # See-through corners, a shell in the lightest colour, something behind it.
+        assert icon.getchannel("A").getpixel((0, 0)) == 0
+        assert icon.getpixel((256, 256)) == (244, 250, 252, 255)
+        assert len(set(icon.convert("RGB").get_flattened_data())) > 100
+
+
+def test_the_bundle_holds_what_runs_and_nothing_else(tmp_path: Path) -> None:
+    """As the packer sees it: .mcpbignore, which is read as a .gitignore, and .env* of its own."""
+    copy = littered_copy(tmp_path)
+    runpy.run_path(str(ROOT / "scripts" / "draw_icon.py"))["draw_icon"]().save(copy / MANIFEST.icon)
+    patterns = [".env*", *(copy / ".mcpbignore").read_text().splitlines()]
+
+    packed = set(GitIgnoreSpec.from_lines(patterns).match_tree_files(copy, negate=True))
+
+    code = {str(path.relative_to(ROOT)) for path in (ROOT / "server").rglob("*.py")}
+    assert packed == code | {
+        "LICENSE",
+        "README.md",
+        "icon.png",
+        "manifest.json",
+        "pyproject.toml",
+        "server/hailuo_tasks_mcp/py.typed",
+    }
+    assert sum((copy / name).stat().st_size for name in packed) < MAX_BUNDLE_BYTES

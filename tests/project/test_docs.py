@@ -1,0 +1,296 @@
+"""The documents: what they print can be pasted, what they show is what the server answers."""
+
+import asyncio
+import json
+import os
+import re
+import runpy
+import shlex
+import sysconfig
+import tomllib
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from hailuo_tasks_mcp.cli.retrieve import ALL_SUCCEEDED, NOT_ALL_SUCCEEDED, STILL_RUNNING, USAGE
+from hailuo_tasks_mcp.sandbox.app import SANDBOX_TOKEN, create_sandbox
+from hailuo_tasks_mcp.sandbox.server import bind_sandbox, sandbox_server, url_of
+from hailuo_tasks_mcp.settings import Settings
+from hailuo_tasks_mcp.tasks.states import State
+from hailuo_tasks_mcp.tools.tool import TOOLS, check_arguments
+from helpers import PATIENCE_SECONDS
+from repository import ROOT, variables_that_are_read
+
+READMES = ("README.md", "README.zh-CN.md")
+DOCUMENTS = (*READMES, "CONTRIBUTING.md", "benchmarks/README.md")
+RUNNER = ["uvx", "--from", "/path/to/hailuo-tasks-mcp", "hailuo-tasks-mcp"]
+
+# Commands that a test cannot run: they install, they need a host or Node.js, or they are the tests.
+NOT_RUN = {
+    "make",
+    "python3",
+    "claude",
+    "codex",
+    "gemini",
+    "pre-commit",
+    ".venv/bin/pytest",
+    ".venv/bin/python",
+}
+
+
+def text_of(document: str) -> str:
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+def blocks(document: str, language: str) -> list[str]:
+    """Return the fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text_of(document), re.MULTILINE | re.DOTALL)
+
+
+def commands(document: str) -> list[str]:
+    lines = [line for block in blocks(document, "sh") for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+def words(command: str) -> tuple[dict[str, str], list[str]]:
+    """Return the variables that a command is given, and its words."""
+    parts = shlex.split(command, comments=True)
+    given = 0
+    while "=" in parts[given]:
+        given += 1
+    return dict(part.split("=", 1) for part in parts[:given]), parts[given:]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_fenced_block_is_of_a_language_that_is_tested(document: str) -> None:
+    fences = re.findall(r"^```(.*)$", text_of(document), re.MULTILINE)
+
+    assert set(fences[::2]) <= {"sh", "json", "toml"}
+    assert set(fences[1::2]) == {""}
+
+
+def server_entries(readme: str) -> list[Any]:
+    """Return what the blocks for hosts say of this server."""
+    entries = []
+    for block in blocks(readme, "json"):
+        config = json.loads(block)
+        for key in config.keys() & {"mcpServers", "servers"}:
+            entries.extend(config[key].values())
+    entries.extend(
+        entry
+        for block in blocks(readme, "toml")
+        for entry in tomllib.loads(block)["mcp_servers"].values()
+    )
+    for command in commands(readme):
+        _, (program, *arguments) = words(command)
+        if program == "claude" and "add-json" in arguments:
+            entries.append(json.loads(arguments[-1]))
+    return entries
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_every_host_is_told_to_start_the_same_command_with_the_token(readme: str) -> None:
+    entries = server_entries(readme)
+
+    # Claude Desktop, Cursor, VS Code, any other; Codex CLI; Claude Code.
+    assert len(entries) == 4 + 1 + 1
+    for entry in entries:
+        assert [entry["command"], *entry["args"]] == RUNNER
+        assert entry["env"].keys() == {"ACEDATACLOUD_API_TOKEN"}
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_vs_code_asks_for_the_token_and_hides_it(readme: str) -> None:
+    configs = [json.loads(block) for block in blocks(readme, "json")]
+    (config,) = [config for config in configs if "inputs" in config]
+
+    (asked,) = config["inputs"]
+    assert (asked["type"], asked["password"]) == ("promptString", True)
+    token = config["servers"]["hailuo-tasks"]["env"]["ACEDATACLOUD_API_TOKEN"]
+    assert token == f"${{input:{asked['id']}}}"
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_command_lines_of_hosts_add_the_same_command_with_the_token(readme: str) -> None:
+    added = [words(command)[1] for command in commands(readme) if " mcp add " in command]
+
+    assert [host for host, *_ in added] == ["claude", "codex", "gemini"]
+    for _, *arguments in added:
+        assert arguments[arguments.index("--env") + 1] == "ACEDATACLOUD_API_TOKEN=YOUR-TOKEN"
+        before, after = arguments[: arguments.index("--")], arguments[arguments.index("--") + 1 :]
+        # Gemini CLI wants the program before the dashes.
+        program = ["uvx"] if before[-1] == "uvx" else []
+        assert program + after == RUNNER
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[str]:
+    """Serve the sandbox on a loopback port, for the commands that ask an API."""
+    with bind_sandbox(0) as listener:
+        server = sandbox_server(create_sandbox())
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        yield url_of(listener)
+        server.should_exit = True
+        await serving
+
+
+def own_command(command: str) -> tuple[dict[str, str], list[str]] | None:
+    """Return a command of this package as it is run here; None for another program's."""
+    variables, parts = words(command)
+    for way in (RUNNER, ["hailuo-tasks-mcp"], [".venv/bin/hailuo-tasks-mcp"]):
+        if parts[: len(way)] == way:
+            installed = Path(sysconfig.get_path("scripts")) / "hailuo-tasks-mcp"
+            return variables, [str(installed), *parts[len(way) :]]
+    return None
+
+
+OWN = sorted(
+    {command for document in DOCUMENTS for command in commands(document) if own_command(command)}
+)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_shell_command_is_run_or_known_to_need_more_than_this_machine(document: str) -> None:
+    for command in commands(document):
+        _, (program, *_) = words(command)
+        assert own_command(command) or program in {*NOT_RUN, "echo"}, command
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("command", [command for command in OWN if "sandbox --port" not in command])
+async def test_the_packages_own_commands_run_as_printed(command: str, sandbox: str) -> None:
+    own = own_command(command)
+    assert own
+    variables, parts = own
+    environ = {
+        **os.environ,
+        "ACEDATACLOUD_API_BASE_URL": sandbox,
+        "ACEDATACLOUD_API_TOKEN": SANDBOX_TOKEN,
+    }
+    # The sandbox does not take the placeholder of a token.
+    variables.pop("ACEDATACLOUD_API_TOKEN", None)
+
+    process = await asyncio.create_subprocess_exec(
+        *parts, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=environ | variables
+    )
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        _, err = await process.communicate()
+
+    # Nobody has the tasks that the placeholders stand for.
+    assert (process.returncode, err) == (1 if "YOUR-TASK-ID" in command else 0, b"")
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("command", [command for command in OWN if "sandbox --port" in command])
+async def test_the_sandbox_starts_as_printed(command: str) -> None:
+    own = own_command(command.replace("8787", "0"))
+    assert own
+
+    process = await asyncio.create_subprocess_exec(*own[1], stdin=DEVNULL, stdout=PIPE, stderr=PIPE)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert process.stdout
+        first = await process.stdout.readline()
+        process.terminate()
+        _, err = await process.communicate()
+
+    assert first.startswith(b"SANDBOX of the Hailuo API at http://127.0.0.1:")
+    assert err == b""
+
+
+@pytest.mark.real_time
+async def test_the_request_by_hand_is_answered() -> None:
+    (command,) = [command for command in commands("CONTRIBUTING.md") if command.startswith("echo")]
+    request, _, server = command.partition(" | ")
+    own = own_command(server)
+    assert own
+
+    process = await asyncio.create_subprocess_exec(*own[1], stdin=PIPE, stdout=PIPE, stderr=PIPE)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        out, err = await process.communicate(f"{words(request)[1][1]}\n".encode())
+
+    assert [tool["name"] for tool in json.loads(out)["result"]["tools"]] == [
+        spec.name for spec in TOOLS
+    ]
+    assert err == b""
+
+
+@pytest.mark.parametrize(("language", "readme"), [("en", "README.md"), ("zh", "README.zh-CN.md")])
+async def test_what_is_written_by_the_script_is_what_the_server_says(
+    language: str, readme: str
+) -> None:
+    """To mend it: python scripts/write_docs.py."""
+    script = runpy.run_path(str(ROOT / "scripts" / "write_docs.py"))
+
+    assert await script["written"](language, text_of(readme)) == text_of(readme)
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_every_call_that_is_shown_is_one_that_the_server_takes(readme: str) -> None:
+    specs = {spec.name: spec for spec in TOOLS}
+    calls = re.findall(r"`(retrieve_\w+) (\{.*\})`", text_of(readme))
+
+    assert len(calls) == 4 + 5
+    for name, arguments in calls:
+        check_arguments(specs[name], json.loads(arguments), Settings().max_wait_seconds)
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_variables_are_told_with_their_defaults(readme: str) -> None:
+    rows = re.findall(r"^\| `([A-Z_]+)` \| (?:`(.*?)`|\S+) \|", text_of(readme), re.MULTILINE)
+    entry = json.loads(text_of("server.json"))["packages"][0]["environmentVariables"]
+
+    assert [name for name, _ in rows] == variables_that_are_read()
+    assert dict(rows) == {variable["name"]: variable.get("default", "") for variable in entry}
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_states_and_the_exit_codes_are_all_told(readme: str) -> None:
+    (states,) = re.findall(r"^\| `state` \| .*$", text_of(readme), re.MULTILINE)
+    codes = re.findall(r"^\| (\d) \|", text_of(readme), re.MULTILINE)
+
+    assert re.findall(r"`(\w+)`", states)[1:] == list(get_args(State))
+    assert [int(code) for code in codes] == [ALL_SUCCEEDED, NOT_ALL_SUCCEEDED, USAGE, STILL_RUNNING]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_inside_leads_somewhere(document: str) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", text_of(document)):
+        file, _, anchor = target.partition("#")
+        assert (ROOT / (file or document)).is_file()
+        headings = re.findall(r"^#+ (.*)$", text_of(file or document).lower(), re.MULTILINE)
+        anchors = {re.sub(r"[^\w -]", "", heading).replace(" ", "-") for heading in headings}
+        assert not anchor or anchor in anchors
+
+
+def shape(readme: str) -> dict[str, Any]:
+    """Return what two READMEs that say the same have in common."""
+    text = text_of(readme)
+    return {
+        "headings": [len(level) for level in re.findall(r"^(#+) ", text, re.MULTILINE)],
+        "rows": len(re.findall(r"^\|", text, re.MULTILINE)),
+        "items": len(re.findall(r"^- ", text, re.MULTILINE)),
+        "modules": re.findall(r"^\| `(\w+)`(?: \||[,、])", text, re.MULTILINE),
+        "json": blocks(readme, "json"),
+        "toml": blocks(readme, "toml"),
+        "commands": [words(command) for command in commands(readme)],
+        "calls": re.findall(r"`retrieve_\w+ \{.*\}`", text),
+        "urls": sorted(re.findall(r"https?://[^\s)>`\"，]+", text)),
+        "variables": sorted(set(re.findall(r"[A-Z]+(?:_[A-Z]+)+", text))),
+    }
+
+
+def test_both_readmes_say_the_same() -> None:
+    assert shape("README.zh-CN.md") == shape("README.md")
+
+
+def test_pre_commit_runs_what_ci_runs() -> None:
+    hooks = re.findall(r"^ +entry: (.*)$", text_of(".pre-commit-config.yaml"), re.MULTILINE)
+    recipe = re.search(r"^test: .*\n((?:\t.*\n)+)", text_of("Makefile"), re.MULTILINE)
+
+    assert recipe
+    assert hooks == [line.strip().replace("$(BIN)", ".venv/bin") for line in recipe[1].splitlines()]
+    assert text_of(".ci/run").splitlines()[-1] == "make test"
+    assert "make test" in {command.split("  ")[0] for command in commands("README.md")}

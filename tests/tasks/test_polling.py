@@ -1,0 +1,742 @@
+"""Waiting: one call that follows tasks to their end, in simulated time."""
+
+import asyncio
+import gc
+import json
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import pytest
+from mcp import Client
+from mcp_types import CallToolResult
+
+from hailuo_tasks_mcp.api.client import BatchRecords
+from hailuo_tasks_mcp.api.records import read_record
+from hailuo_tasks_mcp.errors import HailuoTasksError
+from hailuo_tasks_mcp.sandbox.app import (
+    DOCUMENTED_TASK_ID,
+    FAILED_TASK_ID,
+    RUNNING_TASK_ID,
+    SANDBOX_TOKEN,
+    create_sandbox,
+)
+from hailuo_tasks_mcp.server import create_server
+from hailuo_tasks_mcp.tasks.polling import follow
+from helpers import (
+    NOW,
+    Answer,
+    Json,
+    ScriptedApi,
+    call,
+    clock,
+    data_of,
+    error_of,
+    example,
+    settings,
+    succeeded,
+)
+
+ERRORS = example("errors")
+# The sandbox's running task is 20 s old when it begins, and takes 69.1 s.
+SANDBOX_ENDS_AFTER_SECONDS = 49.1
+FOREVER = math.inf
+
+
+def unix_time() -> float:
+    return NOW + clock()
+
+
+class TimedApi(httpx.AsyncBaseTransport):
+    """Knows tasks that run from the beginning and succeed after so many seconds.
+
+    Args:
+        ends: when each task ends, in seconds; FOREVER for one that does not.
+        latency: how long an answer takes, in seconds.
+        faults: what is answered instead from some second on; None stands for the truth.
+
+    """
+
+    def __init__(
+        self,
+        ends: Mapping[str, float],
+        *,
+        latency: float = 0,
+        faults: Mapping[float, Answer | None] | None = None,
+    ) -> None:
+        self.ends = ends
+        self.latency = latency
+        self.faults = faults or {}
+        self.looks: list[float] = []
+        self.questions: list[Json] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.looks.append(clock())
+        question = json.loads(request.content)
+        self.questions.append(question)
+        due = [fault for second, fault in self.faults.items() if second <= clock()]
+        fault = due[-1] if due else None
+        if isinstance(fault, Exception):
+            raise fault
+        if fault is not None:
+            return httpx.Response(fault.status_code, headers=fault.headers, content=fault.content)
+        await asyncio.sleep(self.latency)
+        if "id" in question:
+            return httpx.Response(200, json=self.record(question["id"]))
+        records = [self.record(task_id) for task_id in question["ids"]]
+        return httpx.Response(200, json={"items": [record for record in records if record]})
+
+    def record(self, task_id: str) -> Json:
+        if task_id not in self.ends:
+            return {}
+        if clock() >= self.ends[task_id]:
+            return succeeded(task_id)
+        return {"id": task_id, "created_at": NOW, "started_at": NOW}
+
+
+async def wait_for(
+    transport: httpx.AsyncBaseTransport,
+    *task_ids: str,
+    wait_seconds: int = 50,
+    **changes: Any,
+) -> CallToolResult:
+    """Wait for one task, or for several in a batch."""
+    tool, arguments = "retrieve_task", {"task_id": task_ids[0], "wait_seconds": wait_seconds}
+    if len(task_ids) > 1:
+        tool = "retrieve_tasks_batch"
+        arguments = {"task_ids": list(task_ids), "wait_seconds": wait_seconds}
+    return await call(tool, arguments, transport, now=unix_time, **changes)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.1, 2, 2.1, 9, 20.5, 29, 31, 44, 49.9])
+async def test_a_task_is_told_soon_after_its_end(seconds: float) -> None:
+    api = TimedApi({"t": seconds})
+
+    answer = data_of(await wait_for(api, "t"))
+
+    assert answer["state"] == "succeeded"
+    assert clock() - seconds <= (3 if seconds < 30 else 5)
+    assert len(api.looks) <= math.ceil(4 + seconds / 4)
+
+
+async def test_the_pace_holds_wherever_a_task_ends() -> None:
+    # Every tenth of a second of the first minute, and now and then in the rest of an hour.
+    for tenths in [*range(600), *range(600, 36_000, 1111)]:
+        seconds = tenths / 10
+        start, looks = clock(), 0
+
+        async def ask(task_ids: Sequence[str], /, *, within_seconds: float) -> BatchRecords:
+            nonlocal looks
+            assert within_seconds > 0
+            looks += 1
+            done = clock() - start >= seconds  # noqa: B023 - asked within the same round
+            record = read_record(succeeded("t") if done else {"id": "t"})
+            assert record is not None
+            return BatchRecords(dict.fromkeys(task_ids, record), {})
+
+        async def report(waited_seconds: float, known: BatchRecords) -> None:
+            pass
+
+        await follow(ask, ["t"], wait_seconds=3600, report=report)
+
+        assert clock() - start - seconds <= (3 if seconds < 30 else 5) + 1e-6
+        assert looks <= math.ceil(4 + seconds / 4)
+
+
+async def test_without_a_wait_there_is_one_look() -> None:
+    api = TimedApi({"t": 1})
+
+    answer = data_of(await wait_for(api, "t", wait_seconds=0))
+
+    assert answer["state"] == "processing"
+    assert api.looks == [0]
+
+
+async def test_the_first_looks_come_at_once_and_after_two_seconds() -> None:
+    api = TimedApi({"t": FOREVER})
+
+    await wait_for(api, "t")
+
+    assert api.looks[:2] == [0, 2]
+    pauses = [after - before for before, after in pairwise(api.looks)]
+    assert pauses[:-1] == sorted(pauses[:-1])
+    assert max(pauses) <= 5
+
+
+@pytest.mark.parametrize("latency", [0, 0.3, 3])
+@pytest.mark.parametrize("wait_seconds", [1, 2, 5, 30, 50])
+async def test_running_out_of_time_is_a_normal_answer(wait_seconds: int, latency: float) -> None:
+    api = TimedApi({"t": FOREVER}, latency=latency)
+
+    result = await wait_for(api, "t", wait_seconds=wait_seconds)
+
+    # One that could not be answered in time is not begun.
+    assert wait_seconds - latency - 0.5 <= clock() <= wait_seconds + 2
+    if latency < wait_seconds + 1.5:
+        answer = data_of(result)
+        assert answer["state"] == "processing"
+        assert 'call retrieve_task(task_id="t", wait_seconds=50)' in answer["next_step"]
+    else:
+        assert "Not answered within 2.5 s by" in error_of(result)
+
+
+async def test_a_task_that_ends_just_before_the_time_is_up_is_told() -> None:
+    answer = data_of(await wait_for(TimedApi({"t": 49.9}), "t"))
+
+    assert answer["state"] == "succeeded"
+    assert clock() == 50
+
+
+@pytest.mark.parametrize(
+    ("task_id", "state"), [("gone", "not_found"), (DOCUMENTED_TASK_ID, "succeeded")]
+)
+async def test_what_does_not_run_is_not_waited_for(task_id: str, state: str) -> None:
+    answer = data_of(await wait_for(TimedApi({DOCUMENTED_TASK_ID: 0}), task_id))
+
+    assert answer["state"] == state
+    assert clock() == 0
+
+
+async def test_an_unknown_state_is_not_waited_for() -> None:
+    odd = httpx.Response(200, json={"id": "t", "status": "odd"})
+
+    answer = data_of(await wait_for(TimedApi({}, faults={0: odd}), "t"))
+
+    assert answer["state"] == "unknown"
+    assert clock() == 0
+
+
+async def test_a_batch_is_answered_when_the_last_of_its_tasks_is_done() -> None:
+    api = TimedApi({"a": 7, "b": 21, "c": 0})
+
+    answer = data_of(await wait_for(api, "a", "gone", "b", "c"))
+
+    assert answer["counts"] == {"succeeded": 3, "not_found": 1}
+    assert [task["task_id"] for task in answer["tasks"]] == ["a", "gone", "b", "c"]
+    assert answer["done"] is True
+    assert clock() == 23
+
+
+async def test_each_look_at_a_batch_asks_once_and_only_for_what_is_not_done() -> None:
+    api = TimedApi({"a": 7, "b": 21, "c": 0})
+
+    await wait_for(api, "a", "b", "c")
+
+    asked = [question["ids"] for question in api.questions]
+    assert asked == [["a", "b", "c"], ["a", "b"], ["a", "b"], ["a", "b"], *[["b"]] * 5]
+    assert len(set(api.looks)) == len(api.looks)
+
+
+async def test_a_batch_that_runs_on_is_answered_as_it_is() -> None:
+    answer = data_of(await wait_for(TimedApi({"a": 7, "b": FOREVER}), "a", "b", wait_seconds=10))
+
+    assert answer["counts"] == {"succeeded": 1, "processing": 1}
+    assert answer["next_step"] == (
+        "1 of 2 not done (a run takes 1-2 minutes): "
+        'call retrieve_tasks_batch(task_ids=["b"], wait_seconds=50), '
+        "which answers once none runs any more, or after 50 s as it is."
+    )
+    assert clock() == 10
+
+
+async def test_a_sandbox_task_is_followed_to_its_end() -> None:
+    transport = httpx.ASGITransport(create_sandbox(now=unix_time))
+
+    answer = data_of(await wait_for(transport, RUNNING_TASK_ID, api_token=SANDBOX_TOKEN))
+
+    assert answer["state"] == "succeeded"
+    assert SANDBOX_ENDS_AFTER_SECONDS <= clock() <= 50
+
+
+async def test_a_batch_in_the_sandbox_is_followed_to_its_end() -> None:
+    transport = httpx.ASGITransport(create_sandbox(now=unix_time))
+
+    answer = data_of(
+        await wait_for(transport, RUNNING_TASK_ID, FAILED_TASK_ID, "gone", api_token=SANDBOX_TOKEN)
+    )
+
+    assert answer["counts"] == {"succeeded": 1, "failed": 1, "not_found": 1}
+    assert answer["done"] is True
+
+
+# Progress
+
+
+class Progress:
+    """Collects what is reported, with the second at which it came."""
+
+    def __init__(self) -> None:
+        self.reports: list[tuple[float, float | None, str | None]] = []
+        self.seconds: list[float] = []
+
+    async def __call__(self, progress: float, total: float | None, message: str | None) -> None:
+        self.seconds.append(clock())
+        self.reports.append((progress, total, message))
+
+
+@pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
+async def test_every_look_is_reported_and_nothing_after_the_answer(mode: str) -> None:
+    api, progress = TimedApi({"t": 7}), Progress()
+    server = create_server(settings(), transport=api, now=unix_time)
+
+    async with Client(server, mode=mode) as client:
+        await client.call_tool(
+            "retrieve_task", {"task_id": "t", "wait_seconds": 20}, progress_callback=progress
+        )
+        await asyncio.sleep(100)
+
+    assert progress.reports == [
+        (0, 20, "processing, 0 s"),
+        (2, 20, "processing, 2 s"),
+        (5, 20, "processing, 5 s"),
+        (8, 20, "succeeded"),
+    ]
+    assert progress.seconds == api.looks == [0, 2, 5, 8]
+
+
+async def test_progress_only_grows_and_ends_at_its_total() -> None:
+    api, progress = TimedApi({"a": 9, "b": FOREVER}, latency=1.3), Progress()
+
+    async with Client(create_server(settings(), transport=api, now=unix_time)) as client:
+        await client.call_tool(
+            "retrieve_tasks_batch",
+            {"task_ids": ["a", "b"], "wait_seconds": 17},
+            progress_callback=progress,
+        )
+
+    told = [progress for progress, _, _ in progress.reports]
+    assert told == sorted(set(told))
+    assert told[-1] == 17
+    assert {message for _, _, message in progress.reports} == {"0 of 2 done", "1 of 2 done"}
+
+
+async def test_a_fault_is_reported_as_long_as_it_lasts() -> None:
+    down = httpx.Response(503, json={"error": {"code": "api_error", "message": "down" * 100}})
+    api, progress = TimedApi({"t": 9}, faults={1: down, 4: None}), Progress()
+
+    async with Client(create_server(settings(), transport=api, now=unix_time)) as client:
+        await client.call_tool(
+            "retrieve_task", {"task_id": "t", "wait_seconds": 20}, progress_callback=progress
+        )
+
+    messages = [message or "" for _, _, message in progress.reports]
+    assert messages[1].startswith("The API failed (HTTP 503, api_error")
+    assert max(map(len, messages)) <= 80
+
+
+async def test_a_task_that_cannot_be_learned_is_not_reported_as_done() -> None:
+    page = httpx.Response(200, json={"items": [succeeded("a")], "count": 2})
+    progress = Progress()
+
+    class HalfDownApi(TimedApi):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            asked = json.loads(request.content)["ids"]
+            return httpx.Response(page.status_code, content=page.content) if "a" in asked else DOWN
+
+    async with Client(create_server(settings(), transport=HalfDownApi({}))) as client:
+        await client.call_tool(
+            "retrieve_tasks_batch",
+            {"task_ids": ["a", "b"], "wait_seconds": 1},
+            progress_callback=progress,
+        )
+
+    assert progress.reports[0][2] == "1 of 2 done"
+
+
+async def test_an_error_is_gone_with_the_call_that_it_ended() -> None:
+    # Its traceback would keep alive what was read of the answer, until the next garbage collection.
+    gc.collect()
+    gc.disable()
+    before = {id(thing) for thing in gc.get_objects()}
+    try:
+        for task_ids in (["t"], ["t", "u"]):
+            error_of(await wait_for(TimedApi({}, faults={0: TOKEN_REJECTED}), *task_ids))
+            error_of(await wait_for(TimedApi({}, faults={0: DOWN}), *task_ids, wait_seconds=1))
+            # And where what is known is told all the same.
+            api = TimedApi({"t": FOREVER, "u": FOREVER}, faults={clock() + 1: DOWN})
+            data_of(await wait_for(api, *task_ids, wait_seconds=4))
+        half = ScriptedApi(httpx.Response(200, json={"items": [succeeded("t")]}), DOWN)
+        data_of(await wait_for(half, "t", "u", wait_seconds=0))
+        errors = [thing for thing in gc.get_objects() if isinstance(thing, HailuoTasksError)]
+    finally:
+        gc.enable()
+
+    assert [error for error in errors if id(error) not in before] == []
+
+
+async def test_without_a_wait_nothing_is_reported() -> None:
+    progress = Progress()
+
+    async with Client(create_server(settings(), transport=TimedApi({"t": 9}))) as client:
+        await client.call_tool("retrieve_task", {"task_id": "t"}, progress_callback=progress)
+
+    assert progress.reports == []
+
+
+# Side by side
+
+
+@pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
+async def test_a_cancelled_call_stops_asking_at_once(mode: str) -> None:
+    api = TimedApi({"t": FOREVER})
+
+    async with Client(create_server(settings(), transport=api, now=unix_time), mode=mode) as client:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(6):
+                await client.call_tool("retrieve_task", {"task_id": "t", "wait_seconds": 50})
+        await asyncio.sleep(100)
+
+    assert api.looks == [0, 2, 5]
+
+
+async def test_waits_and_plain_calls_run_side_by_side() -> None:
+    api = TimedApi({"a": 10, "b": 30, "c": FOREVER})
+    ended: dict[str, float] = {}
+
+    async with Client(create_server(settings(), transport=api, now=unix_time)) as client:
+
+        async def ask(name: str, task_id: str, wait_seconds: int) -> str:
+            arguments = {"task_id": task_id, "wait_seconds": wait_seconds}
+            answer = data_of(await client.call_tool("retrieve_task", arguments))
+            ended[name] = clock()
+            state: str = answer["state"]
+            return state
+
+        states = await asyncio.gather(
+            ask("wait a", "a", 50), ask("wait b", "b", 50), ask("wait c", "c", 40), ask("c", "c", 0)
+        )
+
+    assert list(states) == ["succeeded", "succeeded", "processing", "processing"]
+    assert ended == {"c": 0, "wait a": 11, "wait b": 32, "wait c": 40}
+
+
+# Faults
+
+
+DOWN = httpx.Response(503, json={"error": {"code": "api_error"}})
+TOKEN_REJECTED = httpx.Response(401, json=ERRORS["401"])
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        DOWN,
+        httpx.Response(429),
+        httpx.Response(200, content=b"null"),
+        httpx.Response(200, json={"id": "another"}),
+        httpx.ConnectError("no route"),
+        httpx.ReadTimeout(""),
+        httpx.ProxyError("503 Service Unavailable"),
+    ],
+)
+async def test_a_passing_fault_does_not_end_a_wait(fault: Answer) -> None:
+    api = TimedApi({"t": 20}, faults={1: fault, 15: None})
+
+    answer = data_of(await wait_for(api, "t"))
+
+    assert answer["state"] == "succeeded"
+    assert clock() <= 30
+    # Whoever is in trouble is not pressed.
+    assert len([second for second in api.looks if 1 <= second <= 15]) <= 6
+
+
+async def test_a_wait_may_begin_with_a_passing_fault() -> None:
+    answer = data_of(await wait_for(TimedApi({"t": 20}, faults={0: DOWN, 15: None}), "t"))
+
+    assert answer["state"] == "succeeded"
+
+
+async def test_a_fault_that_outlasts_the_wait_leaves_the_last_good_state() -> None:
+    answer = data_of(await wait_for(TimedApi({"t": 20}, faults={1: DOWN}), "t"))
+
+    assert answer["state"] == "processing"
+    assert answer["next_step"] == (
+        "Still running when last seen (a run takes 1-2 minutes; "
+        "since then: The API failed (HTTP 503, api_error)): "
+        'call retrieve_task(task_id="t", wait_seconds=50), '
+        "which answers once it is done, or after 50 s as it is."
+    )
+    assert 49 <= clock() <= 52
+
+
+async def test_an_api_that_falls_silent_leaves_the_last_good_state_in_time() -> None:
+    class FallingSilentApi(TimedApi):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if clock() > 1:
+                await asyncio.Event().wait()
+            return await super().handle_async_request(request)
+
+    answer = data_of(await wait_for(FallingSilentApi({"t": 20}), "t"))
+
+    assert answer["state"] == "processing"
+    assert "since then: No" in answer["next_step"]
+    assert clock() <= 52
+
+
+async def test_a_wait_in_which_nothing_was_learned_is_an_error() -> None:
+    error = error_of(await wait_for(TimedApi({"t": 20}, faults={0: DOWN}), "t"))
+
+    assert error.startswith("The API failed (HTTP 503, api_error).")
+    assert 49 <= clock() <= 52
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        TOKEN_REJECTED,
+        httpx.Response(403, json=ERRORS["403 used_up"]),
+        httpx.Response(400, json={"error": {"code": "bad_request"}}),
+        httpx.Response(404, json={"error": {"code": "no_api"}}),
+    ],
+)
+async def test_a_fault_that_lasts_ends_a_wait_at_once(fault: httpx.Response) -> None:
+    error = error_of(await wait_for(TimedApi({"t": 20}, faults={1: fault}), "t"))
+
+    assert f"HTTP {fault.status_code}" in error
+    assert clock() == 2
+
+
+async def test_a_fault_that_lasts_leaves_what_is_done_in_a_batch() -> None:
+    api = TimedApi({"a": 0, "b": 20}, faults={1: TOKEN_REJECTED})
+
+    answer = data_of(await wait_for(api, "a", "b"))
+
+    assert answer["counts"] == {"succeeded": 1, "processing": 1}
+    assert answer["next_step"].startswith(
+        "1 of 2 not done (a run takes 1-2 minutes), 1 told as last seen "
+        "(The API rejected the token (HTTP 401, invalid_token"
+    )
+    assert "ACEDATACLOUD_API_TOKEN" in answer["next_step"]
+    assert "call retrieve" not in answer["next_step"]
+    assert clock() == 2
+
+
+async def test_a_fault_that_lasts_is_an_error_when_nothing_in_a_batch_is_done() -> None:
+    api = TimedApi({"a": 10, "b": 20}, faults={1: TOKEN_REJECTED})
+
+    assert "HTTP 401" in error_of(await wait_for(api, "a", "b"))
+
+
+async def test_a_passing_fault_leaves_what_is_known_of_a_batch() -> None:
+    api = TimedApi({"a": 0, "b": 20}, faults={1: DOWN})
+
+    answer = data_of(await wait_for(api, "a", "b"))
+
+    assert answer["counts"] == {"succeeded": 1, "processing": 1}
+    assert answer["next_step"] == (
+        "1 of 2 not done (a run takes 1-2 minutes), "
+        "1 told as last seen (The API failed (HTTP 503, api_error)): "
+        'call retrieve_tasks_batch(task_ids=["b"], wait_seconds=50), '
+        "which answers once none runs any more, or after 50 s as it is."
+    )
+    assert 49 <= clock() <= 52
+
+
+@pytest.mark.parametrize(("retry_after", "next_look"), [(20, 22), (60, None)])
+async def test_a_wait_leaves_the_api_alone_for_as_long_as_it_asks(
+    retry_after: int, next_look: float | None
+) -> None:
+    busy = httpx.Response(429, headers={"retry-after": str(retry_after)})
+    api = TimedApi({"t": 10}, faults={1: busy, 15: None})
+
+    answer = data_of(await wait_for(api, "t"))
+
+    assert api.looks == [0, 2] + ([] if next_look is None else [next_look])
+    assert answer["state"] == ("processing" if next_look is None else "succeeded")
+    assert clock() == (next_look or 50)
+
+
+async def test_how_long_to_leave_the_api_alone_is_told_as_of_now() -> None:
+    busy = httpx.Response(429, headers={"retry-after": "100"})
+
+    known = data_of(await wait_for(TimedApi({"t": 10}, faults={1: busy}), "t"))
+    nothing_known = error_of(await wait_for(TimedApi({"t": 10}, faults={0: busy}), "t"))
+
+    # Two seconds of the first wait had passed when it was said, and none of the second.
+    assert known["next_step"].endswith(
+        'call retrieve_task(task_id="t", wait_seconds=50) in 52 seconds, not before.'
+    )
+    assert "ask again in 50 seconds, not before" in nothing_known
+
+
+async def test_a_batch_tells_when_the_api_wants_to_be_asked_again() -> None:
+    busy = httpx.Response(429, headers={"retry-after": "3600"})
+    api = TimedApi({"a": 0, "b": FOREVER}, faults={1: busy})
+
+    answer = data_of(await wait_for(api, "a", "b"))
+
+    assert answer["next_step"].endswith(
+        'call retrieve_tasks_batch(task_ids=["b"], wait_seconds=50) in 60 minutes, not before.'
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "begins", "ends"),
+    [
+        (httpx.ReadTimeout("hung"), 19, 22),
+        (httpx.Response(503, headers={"retry-after": "10"}), 8, 29),
+        (httpx.Response(503, headers={"retry-after": "10"}), 14, 29),
+    ],
+)
+async def test_a_look_that_took_long_in_a_fault_does_not_end_the_wait(
+    fault: Answer, begins: float, ends: float
+) -> None:
+    class HangingApi(TimedApi):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if isinstance(fault, Exception) and begins <= clock() < ends:
+                await asyncio.sleep(15)
+            return await super().handle_async_request(request)
+
+    api = HangingApi({"t": 40}, faults={begins: fault, ends: None})
+
+    answer = data_of(await wait_for(api, "t"))
+
+    assert answer["state"] == "succeeded"
+    assert clock() <= 51.5
+
+
+async def test_a_batch_of_which_one_record_cannot_be_read_keeps_its_pace() -> None:
+    class HoleyApi(TimedApi):
+        async def handle_async_request(self, _: httpx.Request) -> httpx.Response:
+            self.looks.append(clock())
+            return httpx.Response(200, json={"items": [self.record("a"), {"created_at": NOW}]})
+
+    api = HoleyApi({"a": 6})
+    answer = data_of(await wait_for(api, "a", "b", wait_seconds=9))
+
+    assert answer["counts"] == {"succeeded": 1, "unknown": 1}
+    assert {2.0, 5.0, 8.0} <= set(api.looks)
+
+
+async def test_a_stuck_task_is_told_with_the_fault_and_when_to_come_back() -> None:
+    busy = httpx.Response(429, headers={"retry-after": "3600"})
+
+    class StuckApi(TimedApi):
+        def record(self, task_id: str) -> Json:
+            return {"id": task_id, "created_at": NOW - 1500, "started_at": NOW - 1500}
+
+    answer = data_of(await wait_for(StuckApi({}, faults={1: busy}), "t"))
+
+    assert answer["next_step"] == (
+        "Still running when last seen (a run takes 1-2 minutes; "
+        "since then: The API's rate limit is reached (HTTP 429)): "
+        "tell the user that it may be stuck, at 25 minutes, and, if they wait on, "
+        'call retrieve_task(task_id="t", wait_seconds=50) in 60 minutes, not before.'
+    )
+
+
+async def test_a_slow_api_that_is_well_is_not_called_faulty() -> None:
+    api = TimedApi({"t": FOREVER}, latency=2)
+
+    answer = data_of(await wait_for(api, "t", wait_seconds=20))
+
+    assert answer["next_step"].startswith("Still running after")
+    assert all(after - before >= 2.5 for before, after in pairwise(api.looks))
+
+
+async def test_the_pace_does_not_slow_down_with_the_answers() -> None:
+    api = TimedApi({"t": FOREVER}, latency=0.3)
+
+    await wait_for(api, "t", wait_seconds=50)
+
+    assert [round(second, 6) for second in api.looks] == [
+        *(0, 2, 5, 8, 11, 14, 17, 20, 23, 26, 29, 32, 37, 42, 47),
+        50,
+    ]
+
+
+async def test_a_look_that_hangs_does_not_take_up_a_long_wait() -> None:
+    class OnceHangingApi(TimedApi):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if 1 < clock() < 40:
+                await asyncio.Event().wait()
+            return await super().handle_async_request(request)
+
+    answer = data_of(
+        await wait_for(OnceHangingApi({"t": 20}), "t", wait_seconds=600, max_wait_seconds=600)
+    )
+
+    assert answer["state"] == "succeeded"
+    assert clock() <= 60
+
+
+async def test_a_task_that_is_gone_during_a_wait_is_not_found() -> None:
+    class ForgettingApi(TimedApi):
+        def record(self, task_id: str) -> Json:
+            return {} if task_id == "a" and clock() > 4 else super().record(task_id)
+
+    alone = data_of(await wait_for(ForgettingApi({"a": FOREVER}), "a"))
+    batch = data_of(await wait_for(ForgettingApi({"a": 0, "b": clock() + 9}), "a", "b"))
+
+    assert alone["state"] == "not_found"
+    assert batch["counts"] == {"not_found": 1, "succeeded": 1}
+
+
+async def test_a_defect_is_told_by_its_own_name_in_a_batch_too() -> None:
+    error = error_of(await wait_for(TimedApi({}, faults={0: KeyError("x")}), "a", "b"))
+
+    assert error.startswith("hailuo-tasks-mcp itself failed (KeyError)")
+
+
+# The argument
+
+
+@pytest.mark.parametrize("given", [7, 7.0, "7"])
+async def test_a_whole_number_of_seconds_is_taken_in_the_forms_that_hosts_send(given: Any) -> None:
+    data_of(await wait_for(TimedApi({"t": FOREVER}), "t", wait_seconds=given))
+
+    assert clock() == 7
+
+
+async def test_null_is_the_default() -> None:
+    arguments = {"task_id": "t", "wait_seconds": None}
+
+    data_of(await call("retrieve_task", arguments, TimedApi({"t": FOREVER})))
+
+    assert clock() == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (51, "`wait_seconds` must be 0 to 50"),
+        (-1, "`wait_seconds` must be 0 to 50"),
+        (10**400, "`wait_seconds` must be"),
+        (1.5, "`wait_seconds` must be a whole number"),
+        (True, "`wait_seconds` must be a whole number"),
+        ("soon", "`wait_seconds` must be a whole number"),
+        ("9" * 5000, "`wait_seconds` must be a whole number"),
+        ([5], "`wait_seconds` must be a whole number"),
+    ],
+)
+@pytest.mark.parametrize("tool", ["retrieve_task", "retrieve_tasks_batch"])
+async def test_a_wait_that_is_not_one_is_refused(tool: str, given: Any, words: str) -> None:
+    api = TimedApi({"t": 0})
+    ids = {"task_id": "t"} if tool == "retrieve_task" else {"task_ids": ["t"]}
+
+    error = error_of(await call(tool, {**ids, "wait_seconds": given}, api))
+
+    assert words in error
+    assert "`wait_seconds`." in error
+    assert api.looks == []
+
+
+async def test_the_highest_wait_in_force_is_published_and_obeyed() -> None:
+    longest = settings(max_wait_seconds=120)
+    api = TimedApi({"t": FOREVER})
+
+    async with Client(create_server(longest, transport=api, now=unix_time)) as client:
+        tools = (await client.list_tools()).tools
+        answer = data_of(
+            await client.call_tool("retrieve_task", {"task_id": "t", "wait_seconds": 120})
+        )
+        waited = clock()
+        refused = await client.call_tool("retrieve_task", {"task_id": "t", "wait_seconds": 121})
+
+    for tool in tools:
+        assert tool.input_schema["properties"]["wait_seconds"]["maximum"] == 120
+    assert waited == 120
+    assert "wait_seconds=120" in answer["next_step"]
+    assert "must be 0 to 120" in error_of(refused)

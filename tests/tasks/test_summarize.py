@@ -1,0 +1,313 @@
+"""What a record means, row by row of the table in the API's contract, and how it is told."""
+
+import json
+from typing import Any
+
+import pytest
+
+from hailuo_tasks_mcp.api.records import read_record
+from hailuo_tasks_mcp.tasks.summarize import TaskSummary, summarize_task
+from helpers import DOCUMENTED_ID, NOW, TIMED_ID, URL, ended, example, record, video
+
+OTHER_URL = "http://cdn.test/b.mp4"
+
+
+def summarize(record: Any, *, task_id: str = "t", now: float = NOW) -> dict[str, Any]:
+    return summarize_task(task_id, read_record(record), now=now, max_wait_seconds=50).as_data()
+
+
+def test_the_documented_task_is_told_in_full() -> None:
+    assert summarize(example("retrieve"), task_id=DOCUMENTED_ID) == {
+        "task_id": DOCUMENTED_ID,
+        "state": "succeeded",
+        "done": True,
+        "video_urls": [
+            "https://file.aigpai.com/czjl/tjU3QYKgU96IJFgpL0eMfBFhmy0qXz9Y05P2IBhShCYaDCFUA/tmp5uligw3a.output.mp4"
+        ],
+        "model": "minimax-t2v",
+        "prompt": "Internal heat",
+        "created_at": "2025-01-14T14:00:31Z",
+    }
+
+
+def test_the_documented_times_give_the_length_of_the_run() -> None:
+    answer = summarize(example("retrieve_timed"), task_id=TIMED_ID)
+
+    assert answer["created_at"] == "2025-01-14T14:07:41Z"
+    assert answer["elapsed_seconds"] == 69.1
+
+
+def test_the_second_envelope_is_told_like_the_first() -> None:
+    assert summarize(example("second_envelope")["single"], task_id="task-123") == {
+        "task_id": "task-123",
+        "state": "succeeded",
+        "done": True,
+        "video_urls": ["https://cdn.example.com/test-video.mp4"],
+        "model": "MiniMax-H3",
+        "created_at": "2026-07-27T04:12:09Z",
+    }
+
+
+def test_a_running_task_tells_its_age_and_the_next_call() -> None:
+    given = record(started_at=1736863662, request={"prompt": "Waves", "model": "minimax-t2v"})
+
+    assert summarize(given) == {
+        "task_id": "t",
+        "state": "processing",
+        "done": False,
+        "model": "minimax-t2v",
+        "prompt": "Waves",
+        "created_at": "2025-01-14T14:07:41Z",
+        "elapsed_seconds": 32,
+        "next_step": "Still running after 32 s (a run takes 1-2 minutes): "
+        'call retrieve_task(task_id="t", wait_seconds=50), '
+        "which answers once it is done, or after 50 s as it is.",
+    }
+
+
+def test_a_pending_task_without_times_still_names_the_next_call() -> None:
+    assert summarize({"id": "t"})["next_step"] == (
+        "Not started yet (a run takes 1-2 minutes): "
+        'call retrieve_task(task_id="t", wait_seconds=50), '
+        "which answers once it is done, or after 50 s as it is."
+    )
+
+
+def test_a_task_that_runs_far_too_long_is_said_to_be_stuck() -> None:
+    answer = summarize(record(started_at=1), now=NOW + 3600)
+
+    assert answer["elapsed_seconds"] == 3632
+    assert answer["next_step"] == (
+        "Still running after 3632 s (a run takes 1-2 minutes): "
+        "tell the user that it may be stuck, at 60 minutes, and, if they wait on, "
+        'call retrieve_task(task_id="t", wait_seconds=50), '
+        "which answers once it is done, or after 50 s as it is."
+    )
+
+
+def test_a_failed_task_tells_why_and_its_trace_id() -> None:
+    answer = summarize(
+        record(
+            trace_id="outer",
+            response={
+                "success": False,
+                "trace_id": "inner",
+                "error": {"code": 1026, "message": "The prompt\nwas rejected."},
+            },
+        )
+    )
+
+    assert answer["error"] == {"code": "1026", "message": "The prompt was rejected."}
+    assert answer["trace_id"] == "inner"
+    assert answer["next_step"].startswith("Tell the user why it failed")
+
+
+@pytest.mark.parametrize(
+    ("given", "fields"),
+    [
+        ({}, {"next_step"}),
+        (record(), {"next_step"}),
+        (record(started_at=1736863662), {"next_step"}),
+        (ended(success=True, data=[video()]), {"video_urls"}),
+        (ended(success=False), {"error", "next_step"}),
+        (ended(), {"next_step"}),
+    ],
+)
+def test_an_answer_has_the_fields_of_its_state(given: Any, fields: set[str]) -> None:
+    answer = summarize(given)
+
+    assert answer.keys() & {"video_urls", "error", "next_step"} == fields
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        (
+            ended(success=True, data=[]),
+            {"code": "no_output", "message": "The run ended without a video."},
+        ),
+        *(
+            (
+                ended(success=True, error=nothing),
+                {"code": "no_output", "message": "The run ended without a video."},
+            )
+            for nothing in ("", {}, {"code": None, "message": ""}, 0)
+        ),
+        (ended(success=True, error="m"), {"code": "no_output", "message": "m"}),
+        (
+            ended(success=True, data=[video("failed", None)]),
+            {"message": "The API gave no reason."},
+        ),
+        (
+            ended(success=False, error={}) | {"error": {"code": "c", "message": "m"}},
+            {"code": "c", "message": "m"},
+        ),
+        (
+            ended(success=False, error="inner") | {"error": "outer"},
+            {"message": "inner"},
+        ),
+        (ended(success=False, error="broken"), {"message": "broken"}),
+        (ended(success=False), {"message": "The API gave no reason."}),
+        (
+            ended(success=False, error={"code": "c", "message": None}),
+            {"code": "c", "message": "The API gave no reason."},
+        ),
+        (
+            {"task": {"id": "t", "status": "failed", "error": {"code": "c", "message": "m"}}},
+            {"code": "c", "message": "m"},
+        ),
+    ],
+)
+def test_a_failure_is_told_in_the_apis_words_as_far_as_it_has_any(
+    given: Any, error: dict[str, str]
+) -> None:
+    assert summarize(given)["error"] == error
+
+
+def test_failed_videos_beside_usable_ones_are_counted() -> None:
+    answer = summarize(
+        ended(
+            success=True,
+            data=[
+                video("failed"),
+                video(url=URL),
+                video(None, url=OTHER_URL),
+                video("error", None),
+            ],
+        )
+    )
+
+    assert answer["video_urls"] == [URL, OTHER_URL]
+    assert answer["failed_videos"] == 2
+
+
+def test_a_url_that_cannot_be_opened_is_not_handed_on() -> None:
+    answer = summarize(ended(success=True, data=[video(url="ftp://cdn.test/a"), video(url=URL)]))
+
+    assert answer["video_urls"] == [URL]
+
+
+def test_an_unknown_state_comes_with_the_trace_id_and_says_what_to_do() -> None:
+    answer = summarize(ended(trace_id="abc"))
+
+    assert answer["state"] == "unknown"
+    assert answer["trace_id"] == "abc"
+    assert 'retrieve_task(task_id="t") once more' in answer["next_step"]
+
+
+def test_what_the_video_says_goes_before_what_was_asked_for() -> None:
+    given = ended(success=True, data=[video() | {"model": "made", "prompt": "made"}])
+    given["request"] = {"model": "asked", "prompt": "asked"}
+
+    assert (summarize(given)["model"], summarize(given)["prompt"]) == ("made", "made")
+
+
+def test_what_was_asked_for_stands_in_where_the_video_says_nothing_of_use() -> None:
+    said = {"model": "\u200b", "prompt": "\x00", "first_image_url": "data:image/png;base64,AA"}
+    given = ended(success=True, data=[video() | said])
+    given["request"] = {"model": "m", "prompt": "p", "first_image_url": "https://img.test/a.png"}
+
+    answer = summarize(given)
+
+    assert answer["model"] == "m"
+    assert answer["prompt"] == "p"
+    assert answer["first_image_url"] == "https://img.test/a.png"
+
+
+def test_the_key_state_goes_before_the_key_status() -> None:
+    assert summarize(ended(data=[video("failed") | {"status": "succeeded"}]))["state"] == "failed"
+
+
+def test_texts_of_a_record_are_cleaned_and_cut() -> None:
+    given = ended(success=False, error={"code": "c" * 100, "message": "m" * 1000})
+    given["request"] = {
+        "prompt": "  one\r\n\ttwo\u0000\u001b[31m \u202ethree\u2066 \ud800\U000e0041 " + "x" * 500,
+        "model": "minimax\u200b-t2v",
+        "first_image_url": "https://img.test/a.png",
+    }
+
+    answer = summarize(given)
+
+    assert answer["prompt"].startswith("one two[31m three xxx")
+    assert answer["prompt"].endswith("…")
+    assert len(answer["prompt"]) == 120
+    assert answer["model"] == "minimax-t2v"
+    assert answer["first_image_url"] == "https://img.test/a.png"
+    assert len(answer["error"]["code"]) == 64
+    assert len(answer["error"]["message"]) == 300
+
+
+def test_an_image_that_is_no_url_is_not_handed_on() -> None:
+    given = record(request={"first_image_url": "data:image/png;base64," + "A" * 10_000})
+
+    assert "first_image_url" not in summarize(given)
+
+
+@pytest.mark.parametrize(
+    ("created_at", "told"),
+    [
+        (1736863231.588, "2025-01-14T14:00:31Z"),
+        (1736863231, "2025-01-14T14:00:31Z"),
+        ("2025-01-14T14:00:31.588Z", "2025-01-14T14:00:31Z"),
+        ("2025-01-14T22:00:31+08:00", "2025-01-14T14:00:31Z"),
+        ("2025-01-14T14:00:31", "2025-01-14T14:00:31Z"),
+        ("yesterday", None),
+        ("0001-01-01T00:00:00+14:00", None),
+        ("9999-12-31T23:59:59-14:00", None),
+        (-1, None),
+        (float("nan"), None),
+        (10**400, None),
+        (1e300, None),
+        (True, None),
+        ([], None),
+    ],
+)
+def test_the_time_of_creation_is_told_in_utc_where_it_can_be_read(
+    created_at: Any, told: str | None
+) -> None:
+    assert summarize({"id": "t", "created_at": created_at}).get("created_at") == told
+
+
+@pytest.mark.parametrize(
+    ("times", "told"),
+    [
+        ({"elapsed": 69.14}, 69.1),
+        ({"elapsed": 70.0}, 70),
+        ({"started_at": 100.0, "finished_at": 169.1}, 69.1),
+        ({"created_at": 100.0, "finished_at": 170}, 70),
+        ({"elapsed": "long"}, None),
+        ({"elapsed": -1}, None),
+        ({"elapsed": 1e300}, None),
+        ({"elapsed": 5, "started_at": 100.0, "finished_at": 169.1}, 5),
+        ({"started_at": 100.0, "finished_at": 99.0}, None),
+        ({"elapsed": float("inf")}, None),
+    ],
+)
+def test_the_length_of_a_finished_run_is_told_where_it_is_known(
+    times: dict[str, Any], told: float | None
+) -> None:
+    answer = summarize({"id": "t", "response": {"data": [video()]}, **times})
+
+    assert json.dumps(answer.get("elapsed_seconds")) == json.dumps(told)
+
+
+def test_a_clock_behind_the_apis_makes_no_task_younger_than_new() -> None:
+    assert summarize(record(), now=0)["elapsed_seconds"] == 0
+
+
+def test_no_field_of_a_record_is_handed_on_but_those_named() -> None:
+    given = example("retrieve_timed") | {"junk": "JUNK"}
+    given["response"]["junk"] = given["response"]["data"][0]["junk"] = "JUNK"
+    given["request"] |= {"callback_url": "https://callback.test", "junk": "JUNK"}
+
+    told = json.dumps(summarize(given, task_id=TIMED_ID))
+
+    assert "JUNK" not in told
+    assert "callback" not in told
+    for field in ("_id", "api_id", "application_id", "credential_id", "user_id"):
+        assert given[field] not in told
+
+
+def test_an_answer_takes_no_field_that_it_does_not_have() -> None:
+    with pytest.raises(ValueError, match="extra"):
+        TaskSummary(task_id="t", state="pending", done=False, user_id="u")  # type: ignore[call-arg]

@@ -1,0 +1,349 @@
+"""The process boundary: every protocol revision, and a clean end, over real pipes."""
+
+import json
+import signal
+import socket
+from typing import Any
+
+import pytest
+from mcp.client.stdio import PROCESS_TERMINATION_TIMEOUT
+
+from hailuo_tasks_mcp.transports.stdio import GRACE_SECONDS
+from helpers import DOCUMENTED_ID, TOKEN, listening
+from stdio_process import (
+    INITIALIZED,
+    MODERN_VERSION,
+    ServerProcess,
+    envelope,
+    initialize,
+    message,
+    server_process,
+)
+
+pytestmark = pytest.mark.real_time
+
+HANDSHAKE_VERSIONS = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
+WITH_STRUCTURED_CONTENT = {"2025-06-18", "2025-11-25"}
+LOOK_UP: dict[str, Any] = {"name": "retrieve_task", "arguments": {"task_id": DOCUMENTED_ID}}
+
+
+async def shake_hands(server: ServerProcess, version: str = "2025-06-18") -> dict[str, Any]:
+    answer = await server.ask(initialize(version))
+    server.stdin.write(INITIALIZED)
+    result: dict[str, Any] = answer["result"]
+    return result
+
+
+@pytest.mark.parametrize("version", HANDSHAKE_VERSIONS)
+async def test_a_host_of_any_handshake_revision_is_served(version: str) -> None:
+    async with server_process("--sandbox") as server:
+        hello = await shake_hands(server, version)
+        tools = await server.ask(message(1, "tools/list"))
+        look_up = await server.ask(message(2, "tools/call", LOOK_UP))
+        unknown = await server.ask(message(3, "tools/call", {"name": "nope", "arguments": {}}))
+        rest, err = await server.finish()
+
+    assert hello["protocolVersion"] == version
+    assert hello["capabilities"] == {"tools": {"listChanged": False}}
+    assert hello["serverInfo"]["name"] == "hailuo-tasks-mcp"
+    names = [tool["name"] for tool in tools["result"]["tools"]]
+    assert names == ["retrieve_task", "retrieve_tasks_batch"]
+    (block,) = look_up["result"]["content"]
+    assert json.loads(block["text"])["state"] == "succeeded"
+    if version in WITH_STRUCTURED_CONTENT:
+        assert look_up["result"]["structuredContent"] == json.loads(block["text"])
+    assert unknown["error"]["code"] == -32602
+    assert (rest, err, server.process.returncode) == ([], "", 0)
+
+
+async def test_a_host_of_the_revision_without_a_handshake_is_served() -> None:
+    async with server_process("--sandbox") as server:
+        hello = await server.ask(message(1, "server/discover", envelope()))
+        tools = await server.ask(message(2, "tools/list", envelope()))
+        look_up = await server.ask(message(3, "tools/call", envelope(**LOOK_UP)))
+        unknown = await server.ask(message(4, "tools/call", envelope(name="nope", arguments={})))
+        rest, err = await server.finish()
+
+    assert MODERN_VERSION in hello["result"]["supportedVersions"]
+    assert hello["result"]["capabilities"] == {"tools": {"listChanged": False}}
+    assert len(tools["result"]["tools"]) == 2
+    (block,) = look_up["result"]["content"]
+    assert look_up["result"]["structuredContent"] == json.loads(block["text"])
+    assert look_up["result"]["structuredContent"]["state"] == "succeeded"
+    assert unknown["error"]["code"] == -32602
+    assert (rest, err, server.process.returncode) == ([], "", 0)
+
+
+async def test_what_was_asked_before_stdin_closed_is_answered() -> None:
+    lines = [message(number, "tools/call", envelope(**LOOK_UP)) for number in range(1, 21)]
+
+    async with server_process("--sandbox") as server:
+        answers, err = await server.finish(b"".join(lines))
+
+    assert sorted(answer["id"] for answer in answers) == list(range(1, 21))
+    assert all(answer["result"]["structuredContent"]["done"] for answer in answers)
+    assert (err, server.process.returncode) == ("", 0)
+
+
+async def test_a_server_that_was_asked_nothing_ends_when_stdin_closes() -> None:
+    async with server_process("--sandbox") as server:
+        assert await server.finish() == ([], "")
+
+    assert server.process.returncode == 0
+
+
+async def test_a_call_without_an_end_does_not_keep_the_server_alive() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        async with server_process(
+            ACEDATACLOUD_API_TOKEN=TOKEN, ACEDATACLOUD_API_BASE_URL=url
+        ) as server:
+            await shake_hands(server)
+            answers, err = await server.finish(message(1, "tools/call", LOOK_UP))
+
+    assert [answer["id"] for answer in answers] == [1]
+    assert "Connection closed" in answers[0]["error"]["message"]
+    assert (err, server.process.returncode) == ("", 0)
+
+
+async def test_a_cancelled_call_is_not_waited_for_when_stdin_closes() -> None:
+    # With a grace beyond the test's patience, the server ends only if it does not wait.
+    patient = (
+        "import sys; from hailuo_tasks_mcp.cli import main; "
+        "from hailuo_tasks_mcp.transports import stdio; "
+        "stdio.GRACE_SECONDS = 3600; sys.exit(main.main())"
+    )
+    cancelled = message(None, "notifications/cancelled", {"requestId": 1})
+    junk = message(None, "notifications/cancelled", {"requestId": [1]})
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        async with server_process(
+            command=("-c", patient), ACEDATACLOUD_API_TOKEN=TOKEN, ACEDATACLOUD_API_BASE_URL=url
+        ) as server:
+            await shake_hands(server)
+            answers, err = await server.finish(message(1, "tools/call", LOOK_UP) + junk + cancelled)
+
+    assert (answers, server.process.returncode) == ([], 0)
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_the_server_at_once_without_a_traceback(number: signal.Signals) -> None:
+    async with server_process("--sandbox") as server:
+        await shake_hands(server)
+        err = await server.end(number)
+
+    assert (err, server.process.returncode) == ("", -number)
+
+
+async def test_a_signal_during_the_start_leaves_no_traceback() -> None:
+    # The first heavy import brings the signal.
+    start = (
+        "import builtins, os, signal, sys; from hailuo_tasks_mcp.cli import main\n"
+        "real = builtins.__import__\n"
+        "def spy(name, *rest):\n"
+        "    if name.startswith('mcp'): os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return real(name, *rest)\n"
+        "builtins.__import__ = spy\n"
+        "sys.exit(main.main())"
+    )
+
+    async with server_process(command=("-c", start)) as server:
+        assert await server.finish() == ([], "")
+
+    assert server.process.returncode == -signal.SIGINT
+
+
+async def test_a_host_that_is_gone_leaves_no_traceback() -> None:
+    async with server_process("--sandbox") as server:
+        await shake_hands(server)
+        # The host dies: nobody reads stdout any more while calls are still under way.
+        server.stdout._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
+        calls = [message(number, "tools/call", LOOK_UP) for number in range(1, 50)]
+        _, err = await server.finish(b"".join(calls))
+
+    assert (err, server.process.returncode) == ("", 0)
+
+
+async def test_without_a_token_the_server_starts_and_a_call_says_what_to_set() -> None:
+    async with server_process(ACEDATACLOUD_API_TOKEN="${TOKEN}") as server:
+        await shake_hands(server)
+        answer = await server.ask(message(1, "tools/call", LOOK_UP))
+        _, err = await server.finish()
+
+    assert answer["result"]["isError"] is True
+    assert "ACEDATACLOUD_API_TOKEN" in answer["result"]["content"][0]["text"]
+    assert err == ""
+
+
+@pytest.mark.parametrize(
+    "url", ["http://api.acedata.cloud", "https://127.0.0.1:99999", "https://api.test/\udcff"]
+)
+async def test_a_setting_that_cannot_be_used_is_told_in_the_log_and_at_each_call(url: str) -> None:
+    async with server_process(
+        ACEDATACLOUD_API_TOKEN=TOKEN, ACEDATACLOUD_API_BASE_URL=url
+    ) as server:
+        await shake_hands(server)
+        answer = await server.ask(message(1, "tools/call", LOOK_UP))
+        _, err = await server.finish()
+
+    for told in (answer["result"]["content"][0]["text"], err):
+        assert "ACEDATACLOUD_API_BASE_URL" in told
+        assert TOKEN not in told
+    assert answer["result"]["isError"] is True
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("HTTPS_PROXY", "foo:bar:baz"), ("SSL_CERT_FILE", "/nonexistent.pem")]
+)
+async def test_a_proxy_or_certificate_that_cannot_be_used_does_not_stop_the_server(
+    variable: str, value: str
+) -> None:
+    environ: dict[str, Any] = {
+        "ACEDATACLOUD_API_TOKEN": TOKEN,
+        "ACEDATACLOUD_API_BASE_URL": "https://api.invalid",
+        variable: value,
+    }
+    async with server_process(**environ) as server:
+        await shake_hands(server)
+        answer = await server.ask(message(1, "tools/call", LOOK_UP))
+        assert await server.finish() == ([], "")
+
+    assert variable in answer["result"]["content"][0]["text"]
+
+
+async def test_a_sandboxed_server_never_sends_the_users_token_anywhere() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        elsewhere.setblocking(False)
+        url = f"http://127.0.0.1:{elsewhere.getsockname()[1]}"
+        async with server_process(
+            "--sandbox", ACEDATACLOUD_API_TOKEN=TOKEN, ACEDATACLOUD_API_BASE_URL=url
+        ) as server:
+            hello = await shake_hands(server)
+            answer = await server.ask(message(1, "tools/call", LOOK_UP))
+            await server.finish()
+        with pytest.raises(BlockingIOError):
+            elsewhere.accept()
+
+    assert "This is a sandbox" in hello["instructions"]
+    assert answer["result"]["structuredContent"]["state"] == "succeeded"
+
+
+async def test_the_log_goes_to_stderr_and_never_holds_the_token() -> None:
+    # Echoes the token where a library logs it: as the reason phrase, in a header, in the body.
+    echo = (
+        f"HTTP/1.1 500 {TOKEN}\r\nX-Echo: {TOKEN}\r\nContent-Length: {len(TOKEN)}\r\n\r\n{TOKEN}"
+    ).encode()
+    async with (
+        listening(echo) as (api, heard),
+        server_process(
+            ACEDATACLOUD_API_TOKEN=TOKEN,
+            ACEDATACLOUD_API_BASE_URL=f"http://{api}",
+            HAILUO_LOG_LEVEL="DEBUG",
+        ) as server,
+    ):
+        await shake_hands(server)
+        answer = await server.ask(message(1, "tools/call", LOOK_UP))
+        rest, err = await server.finish()
+
+    assert TOKEN.encode() in heard[0]
+    assert "HTTP 500" in answer["result"]["content"][0]["text"]
+    assert rest == []
+    assert "[token]" in err
+    assert TOKEN not in err
+    assert TOKEN not in str(answer)
+
+
+async def test_a_wait_beyond_all_numbers_is_refused_in_words() -> None:
+    # JSON can say it, and Python reads it as infinity.
+    arguments = {"task_id": DOCUMENTED_ID, "wait_seconds": "BEYOND"}
+    line = message(1, "tools/call", {"name": "retrieve_task", "arguments": arguments})
+
+    async with server_process("--sandbox") as server:
+        await shake_hands(server)
+        (answer,), _ = await server.finish(line.replace(b'"BEYOND"', b"1e999"))
+
+    assert answer["result"]["isError"] is True
+    assert "`wait_seconds` must be a whole number" in answer["result"]["content"][0]["text"]
+
+
+PARSE_ERROR, INVALID_REQUEST = -32700, -32600
+
+
+LINES_THAT_ARE_NO_MESSAGES: list[tuple[bytes, tuple[Any, int] | None]] = [
+    (b"junk", (None, PARSE_ERROR)),
+    (b"\xff\xfe\x00", (None, PARSE_ERROR)),
+    (b'{"jsonrpc": "2.0", "id": 5, "meth', (None, PARSE_ERROR)),
+    (b"[" * 100_000, (None, PARSE_ERROR)),
+    (b"x" * 5_000_000, (None, PARSE_ERROR)),
+    (b"7", (None, INVALID_REQUEST)),
+    (b"null", (None, INVALID_REQUEST)),
+    (b"{}", (None, INVALID_REQUEST)),
+    (b'[{"jsonrpc": "2.0", "id": 5, "method": "ping"}]', (None, INVALID_REQUEST)),
+    (b'{"jsonrpc": "2.0", "id": 5, "method": 7}', (5, INVALID_REQUEST)),
+    (b'{"jsonrpc": "2.0", "id": "x", "method": "ping", "params": [1]}', ("x", INVALID_REQUEST)),
+    (b'{"jsonrpc": "1.0", "id": 5, "method": "ping"}', (5, INVALID_REQUEST)),
+    (b'{"jsonrpc": "1.0", "id": {}, "method": "ping"}', (None, INVALID_REQUEST)),
+    (
+        b'{"jsonrpc": "2.0", "id": 7, "method": "ping", "params": {"a": "\\ud800"}}',
+        (7, INVALID_REQUEST),
+    ),
+    (
+        b'{"jsonrpc": "2.0", "id": 7, "method": "ping", "params": {"a": %b}}'
+        % (b"[" * 300 + b"]" * 300),
+        (7, INVALID_REQUEST),
+    ),
+    (b'{"jsonrpc": "2.0", "id": "\\ud800", "method": "ping"}', (None, INVALID_REQUEST)),
+    (b'{"jsonrpc": "1.0", "id": "\\u00e9", "method": "ping"}', ("é", INVALID_REQUEST)),
+    (
+        b'{"jsonrpc": "1.0", "id": %b, "method": "ping"}' % (b"9" * 400),
+        (int("9" * 400), INVALID_REQUEST),
+    ),
+    (b'{"jsonrpc": "1.0", "id": %b, "method": "ping"}' % (b"9" * 9000), (None, PARSE_ERROR)),
+    (b'{"jsonrpc": "2.0", "id": 5, "error": {}}', None),
+    (b'{"jsonrpc": "2.0", "id": 5, "error": {"code": "x"}}', None),
+    (b'{"jsonrpc": "2.0", "id": 5, "error": null}', None),
+    (b'{"id": true, "method": "ping"}', (None, INVALID_REQUEST)),
+    (b"", None),
+    (b" \t ", None),
+    (b'{"jsonrpc": "2.0", "id": 5, "result": 7}', None),
+    (b'{"jsonrpc": "2.0", "id": 5, "error": 7}', None),
+    (b'{"jsonrpc": "2.0", "method": "x", "params": [1]}', None),
+]
+
+
+async def test_a_line_that_is_no_message_is_answered_where_it_can_be() -> None:
+    async with server_process("--sandbox") as server:
+        await shake_hands(server)
+        lines = [line + b"\n" for line, _ in LINES_THAT_ARE_NO_MESSAGES]
+        answers, err = await server.finish(b"".join(lines))
+
+    got = [(answer["id"], answer["error"]["code"]) for answer in answers]
+    assert got == [answer for _, answer in LINES_THAT_ARE_NO_MESSAGES if answer]
+    assert (err, server.process.returncode) == ("", 0)
+
+
+async def test_bad_input_by_the_thousand_is_outlived() -> None:
+    bad = [
+        b"junk\n",
+        b"\xff\xfe\n",
+        b'{"jsonrpc": "2.0", "id": 5, "method": 7}\n',
+        message(6, "no/such/method", {}),
+        message(7, "tools/call", {"name": 7}),
+        message(None, "no/such/notification", {}),
+        message(8, "tools/call", {"name": "retrieve_task", "arguments": {"task_id": "x" * 10_000}}),
+        b"x" * 10_000 + b"\n",
+    ]
+
+    async with server_process("--sandbox") as server:
+        await shake_hands(server)
+        answers, err = await server.finish(b"".join(bad * 500) + message(9, "tools/call", LOOK_UP))
+
+    ids = [answer["id"] for answer in answers]
+    assert [ids.count(number) for number in (None, 5, 6, 7, 8, 9)] == [1500, *[500] * 4, 1]
+    assert answers[-1]["result"]["structuredContent"]["state"] == "succeeded"
+    assert (err, server.process.returncode) == ("", 0)
+
+
+def test_the_grace_ends_before_hosts_lose_patience() -> None:
+    assert GRACE_SECONDS < PROCESS_TERMINATION_TIMEOUT
