@@ -30,10 +30,10 @@ from pathlib import Path
 
 import httpx
 
-from hailuo_tasks_mcp.api.client import BatchRecords, HailuoTasksClient
+from hailuo_tasks_mcp.api.client import LookupResult, open_client
 from hailuo_tasks_mcp.api.records import read_record
 from hailuo_tasks_mcp.settings import Settings
-from hailuo_tasks_mcp.tasks.polling import follow
+from hailuo_tasks_mcp.tasks.polling import poll
 from stdio_driver import TOKEN, Arm, Json, running, stand_in
 
 HERE = Path(__file__).parent
@@ -235,20 +235,20 @@ def follow_ours() -> Json:
         nonlocal calls
         clock = asyncio.get_running_loop().time
 
-        async def ask(_: object, *, within_seconds: float) -> BatchRecords:  # noqa: ARG001
+        async def fetch(_: object, *, within_seconds: float) -> LookupResult:  # noqa: ARG001
             nonlocal requests
             requests += 1
             record = done_record if clock() >= RUN_SECONDS else running_record
-            return BatchRecords({"t": record} if record else {}, {})
+            return LookupResult({"t": record} if record else {}, {})
 
-        async def report(_: float, __: BatchRecords) -> None:
+        async def on_poll(_: float, __: LookupResult) -> None:
             pass
 
-        known = BatchRecords({}, {})
+        known = LookupResult({}, {})
         while known.records.get("t") is not done_record:
             calls += 1
             wait_seconds = Settings().max_wait_seconds if calls > 1 else 0
-            known = await follow(ask, ["t"], wait_seconds=wait_seconds, report=report)
+            known = await poll(fetch, ["t"], wait_seconds=wait_seconds, on_poll=on_poll)
         return clock()
 
     with asyncio.Runner(loop_factory=SimulatedTimeLoop) as runner:
@@ -276,7 +276,7 @@ async def grow(bench: Path, fast: str) -> list[Json]:
     settings = Settings(api_token=TOKEN, api_base_url=fast)
     async with (
         running(ours, fast) as server,
-        HailuoTasksClient(settings) as client,
+        open_client(settings) as client,
         httpx.AsyncClient(trust_env=False) as counting,
     ):
         await server.call(*ours.one("warm-up"))

@@ -16,13 +16,12 @@ import httpx
 from mcp import Client
 from mcp_types import CallToolResult, Tool
 
-from hailuo_tasks_mcp.sandbox.app import (
+from hailuo_tasks_mcp.sandbox.app import SANDBOX_ENVIRONMENT, create_sandbox
+from hailuo_tasks_mcp.sandbox.tasks import (
     DOCUMENTED_TASK_ID,
     DOCUMENTED_TIMED_TASK_ID,
     FAILED_TASK_ID,
     RUNNING_TASK_ID,
-    SANDBOX_ENVIRONMENT,
-    create_sandbox,
 )
 from hailuo_tasks_mcp.server import create_server
 from hailuo_tasks_mcp.settings import read_settings

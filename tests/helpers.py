@@ -4,8 +4,8 @@ import asyncio
 import json
 import re
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,12 @@ import pytest
 from mcp import Client
 from mcp_types import CallToolResult, TextContent
 
-from hailuo_tasks_mcp.api.client import HailuoTasksClient
+from hailuo_tasks_mcp.api.client import open_client
 from hailuo_tasks_mcp.api.records import TaskRecord
+from hailuo_tasks_mcp.cli.startup import Startup
 from hailuo_tasks_mcp.errors import HailuoTasksError
+from hailuo_tasks_mcp.messages import error_text
+from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.server import create_server
 from hailuo_tasks_mcp.settings import Settings
 
@@ -122,6 +125,11 @@ def settings(**changes: Any) -> Settings:
     return Settings(**({"api_token": TOKEN, "api_base_url": "https://api.test"} | changes))
 
 
+def startup(transport: httpx.AsyncBaseTransport | None = None, **changes: Any) -> Startup:
+    """Return what a command starts with, with a transport in place of the network."""
+    return Startup(settings(**changes), transport, Redactor(TOKEN))
+
+
 async def call(
     tool: str,
     arguments: Json,
@@ -215,8 +223,23 @@ async def listening(
 
 
 async def retrieve(transport: httpx.AsyncBaseTransport, task_id: str = "t") -> TaskRecord | None:
-    async with HailuoTasksClient(settings(), transport=transport) as client:
+    async with open_client(settings(), transport=transport) as client:
         return await client.retrieve(task_id)
+
+
+def told(error: HailuoTasksError) -> str:
+    """Return what a model reads of an error."""
+    return error_text(error.failure, "model")
+
+
+@contextmanager
+def raises(
+    kind: type[HailuoTasksError], match: str
+) -> Iterator[pytest.ExceptionInfo[HailuoTasksError]]:
+    """Expect an error of which a model reads words that match."""
+    with pytest.raises(kind) as caught:
+        yield caught
+    assert re.search(match, told(caught.value))
 
 
 async def failure_of(*answers: httpx.Response | Exception) -> HailuoTasksError:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from mcp import Client
 
-from hailuo_tasks_mcp.api.client import HailuoTasksClient
+from hailuo_tasks_mcp.api.client import open_client
 from hailuo_tasks_mcp.errors import HailuoTasksError
 from hailuo_tasks_mcp.server import create_server
 from helpers import TOKEN, Answer, ScriptedApi, raw_server, read_request, settings, succeeded
@@ -72,7 +72,7 @@ async def test_no_answer_and_no_progress_repeats_the_token(echo: Answer) -> None
 
 @pytest.mark.parametrize("echo", ECHOES[:-1])
 async def test_no_error_and_no_repr_holds_the_token(echo: Answer) -> None:
-    async with HailuoTasksClient(settings(), transport=ScriptedApi(echo)) as client:
+    async with open_client(settings(), transport=ScriptedApi(echo)) as client:
         try:
             came: object = await client.retrieve("t")
         except HailuoTasksError as error:

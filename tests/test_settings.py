@@ -2,7 +2,7 @@
 
 import pytest
 
-from hailuo_tasks_mcp.errors import SettingsError, TokenMissingError
+from hailuo_tasks_mcp.errors import SettingsError
 from hailuo_tasks_mcp.settings import Settings, read_settings
 from helpers import TOKEN
 
@@ -140,8 +140,3 @@ def test_a_wait_that_is_no_sensible_number_of_seconds_is_refused(value: str) -> 
 def test_a_log_level_that_does_not_exist_is_refused() -> None:
     with pytest.raises(SettingsError, match="HAILUO_LOG_LEVEL must be one of DEBUG, INFO"):
         read_settings({"HAILUO_LOG_LEVEL": "loud"})
-
-
-def test_settings_without_a_token_say_which_variable_to_set() -> None:
-    with pytest.raises(TokenMissingError, match="ACEDATACLOUD_API_TOKEN"):
-        Settings().usable_token()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hailuo_tasks_mcp.text import clean_text, identifier, usable_url, without_secret
+from hailuo_tasks_mcp.text import clean_text, identifier, usable_url
 
 
 @pytest.mark.parametrize(
@@ -87,23 +87,3 @@ def test_an_identifier_is_one(text: str) -> None:
 @pytest.mark.parametrize("text", [None, "", "a b", "a\n", 'a"', "a" * 65, "ä"])
 def test_anything_else_is_no_identifier(text: str | None) -> None:
     assert identifier(text) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "left"),
-    [
-        ("of hush-hush!", "of [token]!"),
-        ("hush-hush hush-hush", "[token] [token]"),
-        ("of hush\u200b-\x00hush", "of [token]"),
-        ("line\nhush-hush\nline", "line\n[token]\nline"),
-        ("一 hush-hush", "一 [token]"),
-        ("hush", "hush"),
-        ("hush\u200b", "hush\u200b"),
-    ],
-)
-def test_a_secret_is_taken_out_however_it_is_disguised(text: str, left: str) -> None:
-    assert without_secret(text, "hush-hush") == left
-
-
-def test_a_secret_of_a_few_letters_is_left() -> None:
-    assert without_secret("hush", "hush") == "hush"

@@ -1,25 +1,31 @@
-"""The log: on stderr, because stdout belongs to the protocol, and without the token."""
+"""The log: on stderr, because stdout belongs to the protocol, and without tokens."""
 
 import logging
 import sys
 
-from hailuo_tasks_mcp.settings import Settings
-from hailuo_tasks_mcp.text import without_secret
+from hailuo_tasks_mcp.redaction import Redactor
 
 
-class _Discreet(logging.Formatter):
-    """Takes the token out of whole lines, tracebacks included: libraries log what they receive."""
+class RedactingFormatter(logging.Formatter):
+    """Redacts whole lines, tracebacks included: libraries log what they receive."""
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, redactor: Redactor) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
-        self._token = token
+        self._redactor = redactor
 
     def format(self, record: logging.LogRecord) -> str:
-        return without_secret(super().format(record), self._token)
+        """Return a record's line, or lines if it has a traceback, without tokens."""
+        return self._redactor.redact(super().format(record))
 
 
-def log_to_stderr(settings: Settings) -> None:
-    """Send the log of this process, from the level in force upwards, to stderr."""
+def log_to_stderr(level: str, redactor: Redactor) -> None:
+    """Send the log of this process, from `level` upwards, to stderr.
+
+    Args:
+        level: the name of a level of `logging`.
+        redactor: knows the tokens that no line may hold.
+
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Discreet(settings.api_token or ""))
-    logging.basicConfig(level=settings.log_level, handlers=[handler])
+    handler.setFormatter(RedactingFormatter(redactor))
+    logging.basicConfig(level=level, handlers=[handler])

@@ -18,11 +18,14 @@ from mcp_types import (
 )
 
 from hailuo_tasks_mcp import __version__
-from hailuo_tasks_mcp.api.client import HailuoTasksClient
+from hailuo_tasks_mcp.api.client import ApiClient
+from hailuo_tasks_mcp.api.http import HttpPool
+from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import Settings
-from hailuo_tasks_mcp.tasks.summarize import RETRIEVE_TASK, RETRIEVE_TASKS_BATCH, USUAL_DURATION
+from hailuo_tasks_mcp.tasks.next_steps import RETRIEVE_TASK, RETRIEVE_TASKS_BATCH, USUAL_DURATION
 from hailuo_tasks_mcp.text import clean_text
-from hailuo_tasks_mcp.tools.tool import TOOLS, Call, Clock, call_tool
+from hailuo_tasks_mcp.tools.catalog import tools_for
+from hailuo_tasks_mcp.tools.tool import Clock, ToolContext, run_tool
 
 INSTRUCTIONS = (
     "Reports on Hailuo (MiniMax) video generations at Ace Data Cloud, known by their task ids; "
@@ -36,62 +39,68 @@ SANDBOX_NOTE = (
 )
 
 # The tools of a running server never change.
-_LIST_FRESH_MS = 3_600_000
+_TOOLS_TTL_MS = 3_600_000
+_MAX_SHOWN_NAME_LENGTH = 64
 
 
 def create_server(
     settings: Settings,
     *,
     transport: httpx.AsyncBaseTransport | None = None,
+    redactor: Redactor | None = None,
     now: Clock = time.time,
-) -> Server[HailuoTasksClient]:
-    """Make a server that is ready to be run.
+) -> Server[HttpPool]:
+    """Return a server that is ready to be run.
 
     Args:
         settings: everything that the environment decides.
         transport: carries the HTTP requests in place of the network.
-        now: tells the time, in Unix seconds, against which the age of a task is told.
+        redactor: knows the tokens in use; shared with the log, so that it holds none of them.
+        now: returns the time, in Unix seconds, against which the age of a task is computed.
 
     """
-    specs = {spec.name: spec for spec in TOOLS}
-    definitions = [spec.definition(settings.max_wait_seconds) for spec in TOOLS]
+    redactor = redactor or Redactor(settings.api_token)
+    tools = {tool.name: tool for tool in tools_for(settings)}
 
     @asynccontextmanager
-    async def lifespan(_: Server[HailuoTasksClient]) -> AsyncIterator[HailuoTasksClient]:
-        async with HailuoTasksClient(settings, transport=transport) as client:
-            yield client
+    async def lifespan(_: Server[HttpPool]) -> AsyncIterator[HttpPool]:
+        async with HttpPool(settings, transport=transport) as pool:
+            yield pool
 
     async def on_list_tools(
-        _: ServerRequestContext[HailuoTasksClient], params: PaginatedRequestParams | None
+        _: ServerRequestContext[HttpPool], params: PaginatedRequestParams | None
     ) -> ListToolsResult:
         if params is not None and params.cursor is not None:
             # All tools fit on one page, so no cursor was ever given out.
             raise MCPError(code=INVALID_PARAMS, message="Unknown cursor: ask without one.")
-        return ListToolsResult(tools=definitions)
+        return ListToolsResult(tools=[tool.definition for tool in tools.values()])
 
     async def on_call_tool(
-        context: ServerRequestContext[HailuoTasksClient], params: CallToolRequestParams
+        request: ServerRequestContext[HttpPool], params: CallToolRequestParams
     ) -> CallToolResult:
-        spec = specs.get(params.name)
-        if spec is None:
-            name = clean_text(params.name, 64)
+        tool = tools.get(params.name)
+        if tool is None:
+            name = clean_text(params.name, _MAX_SHOWN_NAME_LENGTH)
             raise MCPError(
-                code=INVALID_PARAMS, message=f"Unknown tool: {name}. Tools: {', '.join(specs)}."
+                code=INVALID_PARAMS, message=f"Unknown tool: {name}. Tools: {', '.join(tools)}."
             )
-        call = Call(
-            client=context.lifespan_context,
-            now=now,
-            max_wait_seconds=settings.max_wait_seconds,
-            report_progress=context.session.report_progress,
-        )
-        return await call_tool(spec, call, params.arguments)
+        # Over stdio, the only caller is whoever set the environment.
+        token = settings.api_token
+        with redactor.using(token):
+            context = ToolContext(
+                client=ApiClient(settings, request.lifespan_context, token, redactor),
+                settings=settings,
+                now=now,
+                report_progress=request.session.report_progress,
+            )
+            return await run_tool(tool, context, params.arguments)
 
     return Server(
         "hailuo-tasks-mcp",
         version=__version__,
         title="Hailuo tasks (sandbox)" if settings.sandbox else "Hailuo tasks",
         instructions=INSTRUCTIONS + (SANDBOX_NOTE if settings.sandbox else ""),
-        cache_hints={"tools/list": CacheHint(ttl_ms=_LIST_FRESH_MS, scope="public")},
+        cache_hints={"tools/list": CacheHint(ttl_ms=_TOOLS_TTL_MS, scope="public")},
         lifespan=lifespan,
         on_list_tools=on_list_tools,
         on_call_tool=on_call_tool,

@@ -7,13 +7,13 @@ from typing import Any
 import httpx
 import pytest
 
-from hailuo_tasks_mcp.api.client import BatchRecords, HailuoTasksClient
+from hailuo_tasks_mcp.api.client import LookupResult, open_client
 from hailuo_tasks_mcp.api.records import read_record
 from hailuo_tasks_mcp.errors import (
     BalanceUsedUpError,
     HailuoTasksError,
     TokenRejectedError,
-    UnreadableAnswerError,
+    UnreadableResponseError,
     UpstreamError,
     WrongBaseUrlError,
 )
@@ -34,8 +34,8 @@ from helpers import (
 ERRORS = example("errors")
 
 
-async def retrieve_batch(transport: httpx.AsyncBaseTransport, ids: list[str]) -> BatchRecords:
-    async with HailuoTasksClient(settings(), transport=transport) as client:
+async def retrieve_batch(transport: httpx.AsyncBaseTransport, ids: list[str]) -> LookupResult:
+    async with open_client(settings(), transport=transport) as client:
         return await client.retrieve_batch(ids)
 
 
@@ -58,7 +58,7 @@ async def test_one_task_is_asked_for_as_documented() -> None:
 async def test_a_base_url_with_a_path_keeps_it() -> None:
     api = ScriptedApi(httpx.Response(200, json={}))
 
-    async with HailuoTasksClient(
+    async with open_client(
         settings(api_base_url="https://gateway.test/acedata"), transport=api
     ) as client:
         await client.retrieve("t")
@@ -100,7 +100,7 @@ async def test_the_documented_batch_is_read_by_id() -> None:
     batch = await retrieve_batch(api, [DOCUMENTED_ID, TIMED_ID])
 
     assert set(batch.records) == {DOCUMENTED_ID, TIMED_ID}
-    assert batch.errors == {}
+    assert batch.failures == {}
     assert api.questions == [
         {"action": "retrieve_batch", "ids": [DOCUMENTED_ID, TIMED_ID], "limit": 2}
     ]
@@ -141,7 +141,7 @@ async def test_an_id_is_unknown_only_once_a_round_brought_nothing_new(page_size:
     batch = await retrieve_batch(api, ["unknown", *task_ids(13)])
 
     assert set(batch.records) == set(task_ids(13))
-    assert batch.errors == {}
+    assert batch.failures == {}
     assert api.questions[-1]["ids"] == ["unknown"]
 
 
@@ -201,7 +201,7 @@ async def test_what_came_before_a_fault_is_kept_and_the_rest_carries_the_fault()
     batch = await retrieve_batch(api, [DOCUMENTED_ID, "b"])
 
     assert set(batch.records) == {DOCUMENTED_ID}
-    assert isinstance(batch.errors["b"], UpstreamError)
+    assert batch.failures["b"].kind is UpstreamError
 
 
 async def test_a_batch_of_which_nothing_came_is_an_error() -> None:
@@ -232,7 +232,7 @@ async def test_an_id_missing_from_a_doubtful_batch_is_not_taken_as_unknown(page:
     batch = await retrieve_batch(ScriptedApi(httpx.Response(200, json=page)), [DOCUMENTED_ID, "b"])
 
     assert batch.records.keys() == {DOCUMENTED_ID}
-    assert isinstance(batch.errors["b"], UnreadableAnswerError)
+    assert batch.failures["b"].kind is UnreadableResponseError
 
 
 async def test_a_record_that_names_its_task_only_in_its_response_is_found() -> None:
@@ -245,12 +245,12 @@ async def test_a_record_that_names_its_task_only_in_its_response_is_found() -> N
 
 @pytest.mark.parametrize("body", [{}, {"items": None}, {"items": "x"}, {"count": 1}])
 async def test_a_batch_without_a_list_of_items_is_unreadable(body: Any) -> None:
-    with pytest.raises(UnreadableAnswerError, match="without items"):
+    with pytest.raises(UnreadableResponseError, match="without items"):
         await retrieve_batch(ScriptedApi(httpx.Response(200, json=body)), ["a"])
 
 
 async def test_the_record_of_another_task_is_not_passed_off_as_the_answer() -> None:
-    with pytest.raises(UnreadableAnswerError, match="record of another task"):
+    with pytest.raises(UnreadableResponseError, match="record of another task"):
         await retrieve(ScriptedApi(httpx.Response(200, json=example("retrieve"))), "t")
 
 
@@ -311,7 +311,7 @@ async def test_a_status_that_is_a_number_makes_no_record_of_an_error() -> None:
 
 async def test_a_client_that_is_closed_opens_no_connection_again() -> None:
     api = ScriptedApi(httpx.Response(200, json={}))
-    async with HailuoTasksClient(settings(), transport=api) as client:
+    async with open_client(settings(), transport=api) as client:
         await client.retrieve("t")
 
     with pytest.raises(RuntimeError, match="closed"):

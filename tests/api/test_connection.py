@@ -9,16 +9,26 @@ import httpx
 import pytest
 import trustme
 
-from hailuo_tasks_mcp.api.client import HailuoTasksClient
+from hailuo_tasks_mcp.api.client import open_client
 from hailuo_tasks_mcp.errors import (
     SettingsError,
     TokenMissingError,
     UnreachableError,
-    UnreadableAnswerError,
-    UntrustedError,
+    UnreadableResponseError,
+    UntrustedCertificateError,
     WrongBaseUrlError,
 )
-from helpers import TOKEN, ScriptedApi, example, failure_of, listening, retrieve, settings
+from helpers import (
+    TOKEN,
+    ScriptedApi,
+    example,
+    failure_of,
+    listening,
+    raises,
+    retrieve,
+    settings,
+    told,
+)
 
 
 @pytest.mark.parametrize(
@@ -46,8 +56,8 @@ async def test_an_answer_that_is_none_is_told_by_what_came(
 ) -> None:
     error = await failure_of(answer)
 
-    assert type(error) is UnreadableAnswerError
-    assert f"https://api.test answered with {came}" in str(error)
+    assert type(error) is UnreadableResponseError
+    assert f"https://api.test answered with {came}" in told(error)
 
 
 @pytest.mark.parametrize(
@@ -76,8 +86,8 @@ async def test_an_answer_that_never_came_is_told_with_the_reason(
     error = await failure_of(fault)
 
     assert type(error) is UnreachableError
-    assert words in str(error)
-    assert "ACEDATACLOUD_API_BASE_URL" in str(error)
+    assert words in told(error)
+    assert "ACEDATACLOUD_API_BASE_URL" in told(error)
 
 
 async def test_an_answer_that_never_ends_is_given_up_in_time() -> None:
@@ -87,7 +97,7 @@ async def test_an_answer_that_never_ends_is_given_up_in_time() -> None:
             raise AssertionError(request)
 
     async with asyncio.timeout(5):
-        async with HailuoTasksClient(
+        async with open_client(
             settings(request_timeout_seconds=0.01), transport=HangingApi()
         ) as client:
             with pytest.raises(UnreachableError, match=r"each try was given 0\.01 s"):
@@ -107,7 +117,7 @@ async def test_no_redirect_is_followed() -> None:
 async def test_a_token_that_the_api_echoes_is_not_repeated() -> None:
     echo = {"error": {"code": TOKEN, "message": f"Bearer {TOKEN} is odd"}, "trace_id": TOKEN}
 
-    error = str(await failure_of(httpx.Response(500, json=echo)))
+    error = told(await failure_of(httpx.Response(500, json=echo)))
 
     assert TOKEN not in error
     assert "Bearer [token] is odd" in error
@@ -124,7 +134,7 @@ async def test_a_token_that_the_api_echoes_is_not_repeated() -> None:
     ],
 )
 async def test_an_echo_in_any_disguise_is_not_repeated(answer: httpx.Response | Exception) -> None:
-    assert TOKEN not in str(await failure_of(answer))
+    assert TOKEN not in told(await failure_of(answer))
 
 
 async def test_an_echo_in_a_record_is_not_repeated() -> None:
@@ -140,7 +150,7 @@ async def test_an_echo_in_a_record_is_not_repeated() -> None:
 async def test_a_token_too_short_to_be_one_is_not_taken_out_of_words(token: str, told: str) -> None:
     api = ScriptedApi(httpx.Response(200, json={"id": "t", "request": {"prompt": f"of {token}"}}))
 
-    async with HailuoTasksClient(settings(api_token=token), transport=api) as client:
+    async with open_client(settings(api_token=token), transport=api) as client:
         record = await client.retrieve("t")
 
     assert record is not None
@@ -150,13 +160,13 @@ async def test_a_token_too_short_to_be_one_is_not_taken_out_of_words(token: str,
 async def test_text_of_a_peer_is_never_taken_for_a_template() -> None:
     error = await failure_of(httpx.RemoteProtocolError('{"error": {base_url.__class__}}'))
 
-    assert '{"error": {base_url.__class__}}' in str(error)
+    assert '{"error": {base_url.__class__}}' in told(error)
 
 
 async def test_the_time_limit_set_is_the_one_in_force() -> None:
     api = ScriptedApi(httpx.Response(200, json={}))
 
-    async with HailuoTasksClient(settings(request_timeout_seconds=33), transport=api) as client:
+    async with open_client(settings(request_timeout_seconds=33), transport=api) as client:
         await client.retrieve("t")
 
     assert set(api.requests[0].extensions["timeout"].values()) == {33}
@@ -165,7 +175,7 @@ async def test_the_time_limit_set_is_the_one_in_force() -> None:
 async def test_cookies_are_not_kept() -> None:
     api = ScriptedApi(httpx.Response(200, json={}, headers={"set-cookie": "a=b; Path=/"}))
 
-    async with HailuoTasksClient(settings(), transport=api) as client:
+    async with open_client(settings(), transport=api) as client:
         await client.retrieve("t")
         await client.retrieve("t")
 
@@ -176,7 +186,7 @@ async def test_cookies_are_not_kept() -> None:
     ("unusable", "kind"),
     [
         ({"api_token": None}, TokenMissingError),
-        ({"problem": SettingsError("It is wrong", "Mend it.")}, SettingsError),
+        ({"problem": SettingsError("It is wrong").failure}, SettingsError),
     ],
 )
 async def test_nothing_is_sent_with_settings_that_cannot_be_used(
@@ -184,7 +194,7 @@ async def test_nothing_is_sent_with_settings_that_cannot_be_used(
 ) -> None:
     api = ScriptedApi(httpx.Response(200, json={}))
 
-    async with HailuoTasksClient(settings(**unusable), transport=api) as client:
+    async with open_client(settings(**unusable), transport=api) as client:
         with pytest.raises(kind):
             await client.retrieve("t")
         with pytest.raises(kind):
@@ -201,7 +211,7 @@ async def test_what_is_meant_for_this_machine_passes_no_proxy(
     async with listening(b"") as (proxy, asked), listening(answer) as (api, _):
         monkeypatch.setenv("HTTP_PROXY", f"http://{proxy}")
         monkeypatch.setenv("ALL_PROXY", f"http://{proxy}")
-        async with HailuoTasksClient(settings(api_base_url=f"http://{api}")) as client:
+        async with open_client(settings(api_base_url=f"http://{api}")) as client:
             assert await client.retrieve("t") is None
 
     assert asked == []
@@ -213,7 +223,7 @@ async def test_what_is_meant_for_the_network_passes_the_proxy_that_is_set(
 ) -> None:
     async with listening(b"HTTP/1.1 403 Forbidden\r\n\r\n") as (proxy, asked):
         monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy}")
-        async with HailuoTasksClient(settings()) as client:
+        async with open_client(settings()) as client:
             with pytest.raises(SettingsError, match="The proxy refuses to reach"):
                 await client.retrieve("t")
 
@@ -234,11 +244,11 @@ async def test_a_bad_proxy_or_certificate_is_told_at_the_call(
 ) -> None:
     monkeypatch.setenv(variable, value)
 
-    async with HailuoTasksClient(settings()) as client:
-        with pytest.raises(SettingsError, match=variable) as caught:
+    async with open_client(settings()) as client:
+        with raises(SettingsError, match=variable) as caught:
             await client.retrieve("t")
 
-    assert "secret" not in str(caught.value)
+    assert "secret" not in told(caught.value)
 
 
 @pytest.mark.real_time
@@ -247,14 +257,14 @@ async def test_a_certificate_that_is_not_trusted_is_told_with_what_to_set() -> N
     trustme.CA().issue_cert("localhost").configure_cert(tls)
     async with listening(b"", tls) as (api, heard):
         base_url = f"https://localhost:{api.rpartition(':')[2]}"
-        async with HailuoTasksClient(settings(api_base_url=base_url)) as client:
-            with pytest.raises(UntrustedError) as caught:
+        async with open_client(settings(api_base_url=base_url)) as client:
+            with pytest.raises(UntrustedCertificateError) as caught:
                 await client.retrieve("t")
 
-    told = str(caught.value)
-    assert told.startswith(f"The certificate of {base_url.removeprefix('https://')} is not trusted")
-    assert "SSL_CERT_FILE" in told
-    assert not caught.value.passing
+    text = told(caught.value)
+    assert text.startswith(f"The certificate of {base_url.removeprefix('https://')} is not trusted")
+    assert "SSL_CERT_FILE" in text
+    assert not caught.value.failure.transient
     assert heard == []
 
 
@@ -262,6 +272,6 @@ async def test_a_certificate_that_is_not_trusted_is_told_with_what_to_set() -> N
 async def test_a_socks_proxy_can_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
 
-    async with HailuoTasksClient(settings()) as client:
+    async with open_client(settings()) as client:
         with pytest.raises(UnreachableError, match="ConnectError"):
             await client.retrieve("t")

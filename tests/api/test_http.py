@@ -15,12 +15,13 @@ import httpx
 import pytest
 from mcp import Client
 
-from hailuo_tasks_mcp.api.client import HailuoTasksClient
+from hailuo_tasks_mcp.api.client import open_client
 from hailuo_tasks_mcp.errors import (
     RateLimitedError,
     SettingsError,
     UnreachableError,
-    UnreadableAnswerError,
+    UnreadableResponseError,
+    UpstreamError,
 )
 from hailuo_tasks_mcp.server import create_server
 from helpers import (
@@ -29,6 +30,7 @@ from helpers import (
     ScriptedApi,
     clock,
     data_of,
+    raises,
     retrieve,
     settings,
     task_ids,
@@ -144,7 +146,7 @@ async def test_what_will_not_pass_is_not_tried_again(status: int) -> None:
 async def test_a_proxy_that_refuses_is_not_asked_again() -> None:
     api = TimedScript(httpx.ProxyError("407 Proxy Authentication Required"))
 
-    with pytest.raises(SettingsError, match=r"407.*HTTPS_PROXY"):
+    with raises(SettingsError, match=r"407.*HTTPS_PROXY"):
         await retrieve(api)
 
     assert len(api.requests) == 1
@@ -190,7 +192,7 @@ async def test_a_pause_may_be_given_as_a_date() -> None:
 async def test_a_pause_that_is_too_long_to_wait_for_is_told(value: str, told: str) -> None:
     api = TimedScript(httpx.Response(429, headers={"retry-after": value}))
 
-    with pytest.raises(RateLimitedError, match=f"{told}, not before"):
+    with raises(RateLimitedError, match=f"{told}, not before"):
         await retrieve(api)
 
     assert len(api.requests) == 1
@@ -200,7 +202,7 @@ async def test_a_pause_that_is_too_long_to_wait_for_is_told(value: str, told: st
 async def test_a_date_that_is_too_far_off_to_wait_for_is_told() -> None:
     api = TimedScript(httpx.Response(429, headers={"retry-after": in_seconds(300)}))
 
-    with pytest.raises(RateLimitedError, match="ask again in 5 minutes, not before"):
+    with raises(RateLimitedError, match="ask again in 5 minutes, not before"):
         await retrieve(api)
 
 
@@ -229,14 +231,14 @@ async def test_a_pause_that_is_none_gives_way_to_our_own(value: str) -> None:
 async def test_a_pause_of_no_length_is_told_as_none() -> None:
     api = TimedScript(httpx.Response(429, headers={"retry-after": "0"}))
 
-    with pytest.raises(RateLimitedError, match="ask again in about 30 seconds"):
+    with raises(RateLimitedError, match="ask again in about 30 seconds"):
         await retrieve(api)
 
 
 async def test_the_last_try_tells_of_the_pause_too() -> None:
     api = TimedScript(httpx.Response(503, headers={"retry-after": "4"}))
 
-    with pytest.raises(Exception, match="ask again in 4 seconds, not before"):
+    with raises(UpstreamError, match="ask again in 4 seconds, not before"):
         await retrieve(api)
 
     assert api.pauses == [4, 4]
@@ -249,7 +251,7 @@ async def test_the_last_try_tells_of_the_pause_too() -> None:
 async def test_a_call_never_takes_more_than_45_seconds(timeout_seconds: float) -> None:
     api = SilentApi()
 
-    async with HailuoTasksClient(
+    async with open_client(
         settings(request_timeout_seconds=timeout_seconds), transport=api
     ) as client:
         with pytest.raises(UnreachableError, match=r"No answer|Not answered"):
@@ -270,8 +272,8 @@ async def test_what_the_last_try_brought_is_told_when_the_time_is_up_before_the_
         httpx.Response(429, headers={"retry-after": "9"}, json={"trace_id": "abc"}),
     )
 
-    async with HailuoTasksClient(settings(), transport=api) as client:
-        with pytest.raises(RateLimitedError, match=r"HTTP 429.*9 seconds, not before.*abc"):
+    async with open_client(settings(), transport=api) as client:
+        with raises(RateLimitedError, match=r"HTTP 429.*9 seconds, not before.*abc"):
             await client.retrieve("t", within_seconds=seconds)
 
     assert clock() == seconds
@@ -283,11 +285,11 @@ async def test_a_batch_that_takes_too_long_is_told_as_far_as_it_came() -> None:
             await asyncio.sleep(10)
             return await super().handle_async_request(request)
 
-    async with HailuoTasksClient(settings(), transport=SlowApi(task_ids(50), page_size=1)) as api:
+    async with open_client(settings(), transport=SlowApi(task_ids(50), page_size=1)) as api:
         records, errors = await api.retrieve_batch(task_ids(50))
 
     assert (len(records), len(errors)) == (4, 46)
-    assert "Not answered within 44 s by" in str(errors["task-0"])
+    assert "Not answered within 44 s by" in errors["task-0"].message
     assert clock() <= 45
 
 
@@ -304,7 +306,7 @@ async def test_an_answer_that_drips_in_for_ever_is_given_up() -> None:
 
     api = DrippingApi()
     with pytest.raises(UnreachableError, match="each try was given 5 s"):
-        async with HailuoTasksClient(settings(request_timeout_seconds=5), transport=api) as client:
+        async with open_client(settings(request_timeout_seconds=5), transport=api) as client:
             await client.retrieve("t")
 
     assert api.requests == 3
@@ -316,7 +318,7 @@ async def test_an_answer_that_drips_in_for_ever_is_given_up() -> None:
 async def test_an_answer_that_is_too_large_is_abandoned_while_it_streams() -> None:
     api = Streaming(b" " * 1_000_000, repeat=200)
 
-    with pytest.raises(UnreadableAnswerError, match="answered with more than 8 MB"):
+    with pytest.raises(UnreadableResponseError, match="answered with more than 8 MB"):
         await retrieve(api)
 
     assert (api.taken, api.requests) == (9, 1)
@@ -326,7 +328,7 @@ async def test_an_answer_that_is_too_large_is_abandoned_while_it_streams() -> No
 async def test_an_answer_that_says_it_is_too_large_is_not_read_at_all(length: str) -> None:
     api = Streaming(b"{}", content_length=length)
 
-    with pytest.raises(UnreadableAnswerError, match="more than 8 MB"):
+    with pytest.raises(UnreadableResponseError, match="more than 8 MB"):
         await retrieve(api)
 
     assert (api.taken, api.requests) == (0, 1)
@@ -343,7 +345,7 @@ async def test_a_small_body_that_unpacks_into_a_large_one_is_abandoned() -> None
     half = len(bomb) // 2
 
     tracemalloc.start()
-    with pytest.raises(UnreadableAnswerError, match="more than 8 MB"):
+    with pytest.raises(UnreadableResponseError, match="more than 8 MB"):
         await retrieve(Streaming(bomb[:half], bomb[half:], content_encoding="gzip"))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -358,7 +360,7 @@ async def test_a_packed_body_that_unpacks_into_nothing_for_ever_is_abandoned() -
     empty_blocks = b"\x00\x00\x00\xff\xff" * 20_000
 
     api = Streaming(start, *[empty_blocks] * 1000, content_encoding="gzip")
-    with pytest.raises(UnreadableAnswerError, match="more than 8 MB"):
+    with pytest.raises(UnreadableResponseError, match="more than 8 MB"):
         await retrieve(api)
 
     assert api.taken <= 82
@@ -372,7 +374,7 @@ async def test_what_follows_a_packed_body_is_not_read_on_and_on(more: bytes, apa
     chunks = (body, more) if apart else (body + more,)
     api = Streaming(*chunks, *[more] * 40, content_encoding="gzip")
 
-    with pytest.raises(UnreadableAnswerError, match="a body that cannot be decoded"):
+    with pytest.raises(UnreadableResponseError, match="a body that cannot be decoded"):
         await retrieve(api)
 
     assert api.taken <= 2
@@ -380,7 +382,7 @@ async def test_what_follows_a_packed_body_is_not_read_on_and_on(more: bytes, apa
 
 
 async def test_an_empty_body_is_empty_however_it_is_said_to_be_packed() -> None:
-    with pytest.raises(UnreadableAnswerError, match="an empty body"):
+    with pytest.raises(UnreadableResponseError, match="an empty body"):
         await retrieve(Streaming(content_encoding="gzip"))
 
 
@@ -388,7 +390,7 @@ async def test_a_header_in_no_known_encoding_does_no_harm() -> None:
     odd = {b"content-type": b"text/html; charset=\xe9", b"retry-after": b"\xff", b"x": b"\xff"}
     answer = httpx.Response(200, headers=list(odd.items()), content=b"<html>")
 
-    with pytest.raises(UnreadableAnswerError, match=r"text that is not JSON \(text/html"):
+    with pytest.raises(UnreadableResponseError, match=r"text that is not JSON \(text/html"):
         await retrieve(ScriptedApi(answer))
 
 
@@ -409,7 +411,7 @@ async def test_a_body_is_unpacked(encoding: str, body: bytes) -> None:
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "zstd", "deflate", "deflate, gzip"])
 async def test_a_body_that_cannot_be_unpacked_is_said_so(encoding: str) -> None:
-    with pytest.raises(UnreadableAnswerError, match="a body that cannot be decoded"):
+    with pytest.raises(UnreadableResponseError, match="a body that cannot be decoded"):
         await retrieve(Streaming(b"{} that is not packed", content_encoding=encoding))
 
 

@@ -75,7 +75,7 @@ def test_of_two_records_of_one_task_the_newer_counts() -> None:
     ],
 )
 def test_a_page_is_whole_if_nothing_in_it_is_doubtful(page: Any, whole: bool) -> None:
-    assert read(page).whole is whole
+    assert read(page).complete is whole
 
 
 @pytest.mark.parametrize("value", [None, [], {}, {"items": None}, {"items": {"id": "a"}}])

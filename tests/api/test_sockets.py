@@ -7,9 +7,9 @@ import struct
 
 import pytest
 
-from hailuo_tasks_mcp.api.client import HailuoTasksClient
+from hailuo_tasks_mcp.api.client import open_client
 from hailuo_tasks_mcp.api.records import TaskRecord
-from hailuo_tasks_mcp.errors import UnreachableError, UnreadableAnswerError
+from hailuo_tasks_mcp.errors import UnreachableError, UnreadableResponseError
 from helpers import (
     PATIENCE_SECONDS,
     Connection,
@@ -31,7 +31,7 @@ TORN = ANSWER[:-3]
 
 async def ask(address: str, timeout_seconds: float = 15) -> TaskRecord | None:
     there = settings(api_base_url=f"http://{address}", request_timeout_seconds=timeout_seconds)
-    async with HailuoTasksClient(there) as client:
+    async with open_client(there) as client:
         return await client.retrieve("t")
 
 
@@ -140,7 +140,7 @@ async def test_a_body_of_200_megabytes_is_abandoned_while_it_streams() -> None:
             sent += 1
 
     async with raw_server(flood) as address:
-        with pytest.raises(UnreadableAnswerError, match="more than 8 MB"):
+        with pytest.raises(UnreadableResponseError, match="more than 8 MB"):
             await ask(address)
 
     # What is beyond 8 lies in the buffers of two sockets.
@@ -172,7 +172,7 @@ async def test_two_hundred_calls_at_once_share_at_most_a_hundred_connections() -
 
     async with raw_server(on_connection) as address:
         there = settings(api_base_url=f"http://{address}")
-        async with HailuoTasksClient(there) as client:
+        async with open_client(there) as client:
             records = await asyncio.gather(*map(client.retrieve, task_ids(200)))
         async with asyncio.timeout(PATIENCE_SECONDS):
             await all_closed.wait()

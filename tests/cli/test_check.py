@@ -15,10 +15,10 @@ import pytest
 import trustme
 
 from hailuo_tasks_mcp import __version__
-from hailuo_tasks_mcp.api.client import HailuoTasksClient
+from hailuo_tasks_mcp.api.client import open_client
 from hailuo_tasks_mcp.cli import check
 from hailuo_tasks_mcp.cli.main import main
-from hailuo_tasks_mcp.errors import SettingsError, UntrustedError
+from hailuo_tasks_mcp.errors import SettingsError, UntrustedCertificateError
 from helpers import (
     TOKEN,
     Connection,
@@ -29,6 +29,7 @@ from helpers import (
     raw_server,
     read_request,
     settings,
+    startup,
 )
 from repository import variables_that_are_read
 
@@ -38,7 +39,7 @@ IMPOSSIBLE_ID = "00000000-0000-0000-0000-000000000000"
 
 async def findings(capsys: pytest.CaptureFixture[str], **changes: Any) -> dict[str, dict[str, Any]]:
     """Return what a check prints as JSON, by step, having seen that its exit code agrees."""
-    code = await check.run_check(settings(**changes), as_json=True)
+    code = await check.run_check(startup(**changes), as_json=True)
     report = json.loads(capsys.readouterr().out)
     assert report["version"] == __version__
     assert report["ok"] == (code == 0)
@@ -143,11 +144,8 @@ async def test_no_more_of_the_token_is_shown_than_its_last_4_characters(
     token: str, shown: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with listening(http_answer({})) as (address, _):
-        base_url = f"http://{address}"
-        assert (
-            await check.run_check(settings(api_token=token, api_base_url=base_url), as_json=False)
-            == 0
-        )
+        given = startup(api_token=token, api_base_url=f"http://{address}")
+        assert await check.run_check(given, as_json=False) == 0
 
     out, err = capsys.readouterr()
     assert f"ACEDATACLOUD_API_TOKEN: {shown}\n" in out
@@ -198,9 +196,9 @@ async def test_the_token_is_tried_with_an_id_that_cannot_exist(
 async def test_what_the_api_says_of_the_token_is_told_with_what_to_do(
     answer: httpx.Response, detail: str, remedy: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sandboxed = settings(sandbox=True)
+    sandboxed = startup(ScriptedApi(answer), sandbox=True)
 
-    assert await check.run_check(sandboxed, as_json=False, transport=ScriptedApi(answer)) == 1
+    assert await check.run_check(sandboxed, as_json=False) == 1
 
     failed, told, end = capsys.readouterr().out.splitlines()[-3:]
     assert failed.startswith("FAIL  token: ")
@@ -336,8 +334,10 @@ async def test_a_proxy_that_speaks_tls_is_looked_at_as_far_as_its_certificate(
         proxy = f"localhost:{address.split(':')[1]}"
         monkeypatch.setenv("HTTPS_PROXY", f"https://{proxy}")
         found = await findings(capsys, api_base_url="https://api.invalid")
-        with pytest.raises(UntrustedError, match=r"The certificate of api.invalid or of the proxy"):
-            async with HailuoTasksClient(settings(api_base_url="https://api.invalid")) as client:
+        with pytest.raises(
+            UntrustedCertificateError, match=r"The certificate of api.invalid or of the proxy"
+        ):
+            async with open_client(settings(api_base_url="https://api.invalid")) as client:
                 await client.retrieve("t")
 
     assert verdicts(found, "proxy", "connection", "TLS", "token") == ["ok", "ok", "FAIL", ""]
@@ -552,9 +552,9 @@ async def test_every_variable_that_is_read_is_told(capsys: pytest.CaptureFixture
 
 async def test_a_problem_of_the_settings_sends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     api = ScriptedApi(httpx.Response(200, json={}))
-    broken = settings(problem=SettingsError("It is wrong", "Ask the user to mend it."))
+    broken = startup(api, problem=SettingsError("It is wrong").failure)
 
-    assert await check.run_check(broken, as_json=False, transport=api) == 1
+    assert await check.run_check(broken, as_json=False) == 1
 
     assert "Ask the user" not in capsys.readouterr().out
     assert api.requests == []

@@ -16,7 +16,7 @@ import pytest
 from hailuo_tasks_mcp import __version__
 from hailuo_tasks_mcp.cli.main import main
 from hailuo_tasks_mcp.sandbox.server import bind_sandbox
-from hailuo_tasks_mcp.tools.tool import MAX_TASK_IDS
+from hailuo_tasks_mcp.tools.arguments import MAX_TASK_IDS
 from helpers import DOCUMENTED_ID, PATIENCE_SECONDS
 from repository import ROOT, variables_that_are_read
 

@@ -10,11 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from hailuo_tasks_mcp import errors
 from hailuo_tasks_mcp.cli.main import main
 from hailuo_tasks_mcp.cli.retrieve import run_retrieve
-from hailuo_tasks_mcp.messages import advice
-from hailuo_tasks_mcp.sandbox.app import DOCUMENTED_TIMED_TASK_ID, FAILED_TASK_ID, RUNNING_TASK_ID
+from hailuo_tasks_mcp.sandbox.tasks import DOCUMENTED_TIMED_TASK_ID, FAILED_TASK_ID, RUNNING_TASK_ID
 from helpers import (
     DOCUMENTED_ID,
     PATIENCE_SECONDS,
@@ -25,7 +23,7 @@ from helpers import (
     http_answer,
     listening,
     record,
-    settings,
+    startup,
     succeeded,
     text_of,
     video,
@@ -43,7 +41,7 @@ async def shown(
     """Return the exit code and what was printed of the task `t`, or of those in the options."""
     task_ids = options.pop("task_ids", ["t"])
     given = {"wait_seconds": 0, "as_json": False} | options
-    code = await run_retrieve(settings(), task_ids, transport=ScriptedApi(*answers), **given)
+    code = await run_retrieve(startup(ScriptedApi(*answers)), task_ids, **given)
     return code, capsys.readouterr().out
 
 
@@ -210,9 +208,7 @@ async def test_a_task_that_could_not_be_looked_up_says_why(
             first = "t0" in json.loads(request.content)["ids"]
             return ok(page) if first else httpx.Response(500)
 
-    code = await run_retrieve(
-        settings(), task_ids, wait_seconds=0, as_json=False, transport=HalfAnApi()
-    )
+    code = await run_retrieve(startup(HalfAnApi()), task_ids, wait_seconds=0, as_json=False)
 
     assert code == 1
     blocks = capsys.readouterr().out.split("\n\n")
@@ -234,46 +230,6 @@ def test_without_a_token_it_says_which_variable_to_set(
         "hailuo-tasks-mcp: No API token is set. Set ACEDATACLOUD_API_TOKEN; create one at "
         "https://platform.acedata.cloud.\n"
     )
-
-
-def kinds(base: type[errors.HailuoTasksError]) -> list[type[errors.HailuoTasksError]]:
-    return [kind for sub in base.__subclasses__() for kind in (sub, *kinds(sub))]
-
-
-@pytest.mark.parametrize("kind", kinds(errors.HailuoTasksError))
-def test_a_person_is_told_what_to_do_about_every_error_and_is_not_sent_to_the_user(
-    kind: type[errors.HailuoTasksError],
-) -> None:
-    error = kind.__new__(kind, "It happened", "Ask the user.")
-    errors.HailuoTasksError.__init__(error, "It happened", "Ask the user.", "abc-1", 90)
-    if isinstance(error, errors.NetworkSetupError):
-        error.variables = "HTTPS_PROXY"
-
-    words = advice(error)
-
-    assert "user" not in words
-    assert words.endswith(
-        ". Not before 90 seconds from now. Trace id for the vendor's support: abc-1."
-    )
-
-
-@pytest.mark.parametrize(
-    ("kind", "words"),
-    [
-        (errors.AccessDeniedError, "https://platform.acedata.cloud that the account is active"),
-        (errors.BalanceUsedUpError, "Top it up at https://platform.acedata.cloud."),
-        (errors.RequestRejectedError, "Trying again will not help."),
-        (errors.RateLimitedError, "try again later"),
-        (errors.UpstreamError, "try again later"),
-        (errors.UnreachableError, "Check the network, the proxy and ACEDATACLOUD_API_BASE_URL"),
-        (errors.UnreadableAnswerError, "Check ACEDATACLOUD_API_BASE_URL"),
-        (errors.WrongBaseUrlError, "Correct ACEDATACLOUD_API_BASE_URL"),
-        (errors.SettingsError, "Correct it"),
-        (errors.BadArgumentsError, "hailuo-tasks-mcp retrieve --help"),
-    ],
-)
-def test_advice_names_what_to_do(kind: type[errors.HailuoTasksError], words: str) -> None:
-    assert words in advice(kind("It happened", "Ask the user."))
 
 
 class Terminal(io.StringIO):
@@ -309,13 +265,9 @@ async def test_on_a_terminal_a_wait_shows_how_far_it_is_in_one_line(
 async def test_elsewhere_nothing_but_the_answer_is_written(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    await run_retrieve(
-        settings(),
-        ["t"],
-        wait_seconds=60,
-        as_json=False,
-        transport=ScriptedApi(ok(PROCESSING), ok(succeeded("t"))),
-    )
+    api = ScriptedApi(ok(PROCESSING), ok(succeeded("t")))
+
+    await run_retrieve(startup(api), ["t"], wait_seconds=60, as_json=False)
 
     assert capsys.readouterr().err == ""
 

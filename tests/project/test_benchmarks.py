@@ -10,7 +10,7 @@ from types import ModuleType
 import httpx
 import pytest
 
-from hailuo_tasks_mcp.api.client import HailuoTasksClient
+from hailuo_tasks_mcp.api.client import open_client
 from hailuo_tasks_mcp.tasks.states import classify
 from helpers import PATIENCE_SECONDS, settings, task_ids
 from repository import ROOT
@@ -42,7 +42,7 @@ async def test_the_stand_in_answers_as_the_api_does_and_counts() -> None:
         assert process.stdout
         base_url = (await process.stdout.readline()).decode().strip()
         async with (
-            HailuoTasksClient(settings(api_base_url=base_url)) as client,
+            open_client(settings(api_base_url=base_url)) as client,
             httpx.AsyncClient(base_url=base_url) as http,
         ):
             one = await client.retrieve("t")

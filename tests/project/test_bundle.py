@@ -10,15 +10,9 @@ from pathspec import GitIgnoreSpec
 from PIL import Image
 
 from hailuo_tasks_mcp import __version__
-from hailuo_tasks_mcp.errors import BASE_URL_VARIABLE, TOKEN_VARIABLE
 from hailuo_tasks_mcp.server import create_server
-from hailuo_tasks_mcp.settings import (
-    HIGHEST_MAX_WAIT_SECONDS,
-    MAX_WAIT_VARIABLE,
-    Settings,
-    read_settings,
-)
-from hailuo_tasks_mcp.tools.tool import TOOLS
+from hailuo_tasks_mcp.settings import VARIABLES, Settings, read_settings
+from hailuo_tasks_mcp.tools.catalog import tools_for
 from repository import ROOT, Strict, littered_copy, project, variables_that_are_read
 
 MAX_BUNDLE_BYTES = 400_000
@@ -114,9 +108,9 @@ def test_the_manifest_says_what_the_package_says() -> None:
 def test_the_manifest_names_the_tools_and_begins_to_describe_them_as_the_server_does() -> None:
     described = {tool.name: tool.description for tool in MANIFEST.tools}
 
-    assert list(described) == [spec.name for spec in TOOLS]
-    for spec in TOOLS:
-        assert (spec.tool.description or "").startswith(described[spec.name] + " ")
+    assert list(described) == [tool.name for tool in tools_for(Settings())]
+    for tool in tools_for(Settings()):
+        assert (tool.definition.description or "").startswith(described[tool.name] + " ")
 
 
 def test_the_entry_point_is_there_and_is_what_is_run() -> None:
@@ -137,13 +131,24 @@ def test_every_question_to_the_user_reaches_the_server_and_nothing_else_does() -
     assert MANIFEST.server.mcp_config.env.keys() <= set(variables_that_are_read())
 
 
-def test_the_token_is_required_and_kept_secret() -> None:
-    token = MANIFEST.user_config["api_token"]
+def test_the_manifest_asks_for_each_variable_that_has_a_title() -> None:
+    """To correct it: python scripts/write_docs.py."""
+    asked = {name: variable for name, variable in VARIABLES.items() if variable.title}
 
-    assert (token.required, token.sensitive, token.default) == (True, True, None)
-    assert [name for name, option in MANIFEST.user_config.items() if option.required] == [
-        "api_token"
-    ]
+    assert list(MANIFEST.user_config) == list(asked)
+    assert MANIFEST.server.mcp_config.env == {
+        variable.name: f"${{user_config.{name}}}" for name, variable in asked.items()
+    }
+    for name, variable in asked.items():
+        option = MANIFEST.user_config[name]
+        assert (option.title, option.description) == (variable.title, variable.meaning)
+        assert (option.required, option.sensitive) == (variable.required, variable.secret)
+        assert (option.default, option.min, option.max) == (
+            variable.default,
+            variable.minimum,
+            variable.maximum,
+        )
+        assert option.type == ("number" if isinstance(variable.default, int) else "string")
 
 
 def test_the_defaults_are_those_of_the_server() -> None:
@@ -151,18 +156,10 @@ def test_the_defaults_are_those_of_the_server() -> None:
 
 
 def test_what_the_user_answers_is_what_the_server_takes() -> None:
-    wait = MANIFEST.user_config["max_wait_seconds"]
-    assert (wait.type, wait.min, wait.max) == ("number", 1, HIGHEST_MAX_WAIT_SECONDS)
-
     environ = filled_in(
-        {"api_token": "abc", "base_url": "https://api.test", "max_wait_seconds": wait.max}
+        {"api_token": "abc", "api_base_url": "https://api.test", "max_wait_seconds": 3600}
     )
 
-    assert environ == {
-        TOKEN_VARIABLE: "abc",
-        BASE_URL_VARIABLE: "https://api.test",
-        MAX_WAIT_VARIABLE: "3600",
-    }
     assert read_settings(environ) == Settings(
         api_token="abc", api_base_url="https://api.test", max_wait_seconds=3600
     )

@@ -20,7 +20,8 @@ from hailuo_tasks_mcp.sandbox.app import SANDBOX_TOKEN, create_sandbox
 from hailuo_tasks_mcp.sandbox.server import bind_sandbox, sandbox_server, url_of
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.states import State
-from hailuo_tasks_mcp.tools.tool import TOOLS, check_arguments
+from hailuo_tasks_mcp.tools.catalog import tools_for
+from hailuo_tasks_mcp.tools.tool import check_arguments
 from helpers import PATIENCE_SECONDS
 from repository import ROOT, variables_that_are_read
 
@@ -212,7 +213,7 @@ async def test_the_request_by_hand_is_answered() -> None:
         out, err = await process.communicate(f"{words(request)[1][1]}\n".encode())
 
     assert [tool["name"] for tool in json.loads(out)["result"]["tools"]] == [
-        spec.name for spec in TOOLS
+        tool.name for tool in tools_for(Settings())
     ]
     assert err == b""
 
@@ -229,12 +230,12 @@ async def test_what_is_written_by_the_script_is_what_the_server_says(
 
 @pytest.mark.parametrize("readme", READMES)
 def test_every_call_that_is_shown_is_one_that_the_server_takes(readme: str) -> None:
-    specs = {spec.name: spec for spec in TOOLS}
+    tools = {tool.name: tool for tool in tools_for(Settings())}
     calls = re.findall(r"`(retrieve_\w+) (\{.*\})`", text_of(readme))
 
     assert len(calls) == 4 + 5
     for name, arguments in calls:
-        check_arguments(specs[name], json.loads(arguments), Settings().max_wait_seconds)
+        check_arguments(tools[name], json.loads(arguments), Settings())
 
 
 @pytest.mark.parametrize("readme", READMES)

@@ -7,7 +7,8 @@ import httpx
 import pytest
 from mcp import Client
 
-from hailuo_tasks_mcp.sandbox.app import FAILED_TASK_ID, RUNNING_TASK_ID, create_sandbox
+from hailuo_tasks_mcp.sandbox.app import create_sandbox
+from hailuo_tasks_mcp.sandbox.tasks import FAILED_TASK_ID, RUNNING_TASK_ID
 from hailuo_tasks_mcp.server import create_server
 from helpers import DOCUMENTED_ID, TIMED_ID, call, data_of, error_of, example, settings, task_ids
 

@@ -13,18 +13,13 @@ import pytest
 from mcp import Client
 from mcp_types import CallToolResult
 
-from hailuo_tasks_mcp.api.client import BatchRecords
+from hailuo_tasks_mcp.api.client import LookupResult
 from hailuo_tasks_mcp.api.records import read_record
 from hailuo_tasks_mcp.errors import HailuoTasksError
-from hailuo_tasks_mcp.sandbox.app import (
-    DOCUMENTED_TASK_ID,
-    FAILED_TASK_ID,
-    RUNNING_TASK_ID,
-    SANDBOX_TOKEN,
-    create_sandbox,
-)
+from hailuo_tasks_mcp.sandbox.app import SANDBOX_TOKEN, create_sandbox
+from hailuo_tasks_mcp.sandbox.tasks import DOCUMENTED_TASK_ID, FAILED_TASK_ID, RUNNING_TASK_ID
 from hailuo_tasks_mcp.server import create_server
-from hailuo_tasks_mcp.tasks.polling import follow
+from hailuo_tasks_mcp.tasks.polling import poll
 from helpers import (
     NOW,
     Answer,
@@ -127,19 +122,19 @@ async def test_the_pace_holds_wherever_a_task_ends() -> None:
         seconds = tenths / 10
         start, looks = clock(), 0
 
-        async def ask(task_ids: Sequence[str], /, *, within_seconds: float) -> BatchRecords:
+        async def fetch(task_ids: Sequence[str], /, *, within_seconds: float) -> LookupResult:
             nonlocal looks
             assert within_seconds > 0
             looks += 1
             done = clock() - start >= seconds  # noqa: B023 - asked within the same round
             record = read_record(succeeded("t") if done else {"id": "t"})
             assert record is not None
-            return BatchRecords(dict.fromkeys(task_ids, record), {})
+            return LookupResult(dict.fromkeys(task_ids, record), {})
 
-        async def report(waited_seconds: float, known: BatchRecords) -> None:
+        async def on_poll(waited_seconds: float, known: LookupResult) -> None:
             pass
 
-        await follow(ask, ["t"], wait_seconds=3600, report=report)
+        await poll(fetch, ["t"], wait_seconds=3600, on_poll=on_poll)
 
         assert clock() - start - seconds <= (3 if seconds < 30 else 5) + 1e-6
         assert looks <= math.ceil(4 + seconds / 4)

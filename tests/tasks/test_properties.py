@@ -7,16 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hailuo_tasks_mcp.api.error_responses import error_from_response, read_error_body
 from hailuo_tasks_mcp.api.records import read_page, read_record
-from hailuo_tasks_mcp.errors import error_from_answer, read_fault
+from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.summarize import summarize_batch, summarize_task
 from hailuo_tasks_mcp.text import clean_text
-from hailuo_tasks_mcp.tools.tool import TOOLS, compact_json
-from helpers import NOW
+from hailuo_tasks_mcp.tools.catalog import tools_for
+from hailuo_tasks_mcp.tools.tool import compact_json
+from helpers import NOW, told
 
 SCHEMAS = {
-    tool.name: jsonschema.Draft202012Validator(tool.definition(50).output_schema or False)
-    for tool in TOOLS
+    tool.name: jsonschema.Draft202012Validator(tool.definition.output_schema or False)
+    for tool in tools_for(Settings())
 }
 
 # JSON as Python's reader yields it: with NaN, huge numbers and lone surrogates.
@@ -91,11 +93,11 @@ def test_any_json_as_a_batch_is_told_as_an_answer_that_fits_its_schema(value: An
 def test_any_json_as_an_error_body_is_told_as_an_error_of_bounded_length(
     status: int, body: Any
 ) -> None:
-    message = str(error_from_answer(status, body, base_url="https://api.test"))
+    message = told(error_from_response(status, body, base_url="https://api.test"))
 
     assert f"HTTP {status}" in message
     assert len(message) < 1000
-    assert (read_fault(body).code or "") in message
+    assert (read_error_body(body).code or "") in message
 
 
 @given(text=st.text(st.characters()), limit=st.integers(2, 50))

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from hailuo_tasks_mcp.api.records import read_record
-from hailuo_tasks_mcp.tasks.summarize import TaskSummary, summarize_task
+from hailuo_tasks_mcp.tasks.answers import TaskSummary
+from hailuo_tasks_mcp.tasks.summarize import summarize_task
 from helpers import DOCUMENTED_ID, NOW, TIMED_ID, URL, ended, example, record, video
 
 OTHER_URL = "http://cdn.test/b.mp4"

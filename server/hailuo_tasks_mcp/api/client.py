@@ -1,100 +1,96 @@
-"""The Hailuo Tasks API over HTTP: task ids in, records out."""
+"""The tasks of the API: ids in, records out."""
 
 import asyncio
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
 
 import anyio
 import httpx
 
+from hailuo_tasks_mcp.api.error_responses import error_from_response
 from hailuo_tasks_mcp.api.http import (
-    MAX_ANSWER_BYTES,
-    TRIES,
-    AnswerTooLargeError,
-    Transport,
+    MAX_RESPONSE_BYTES,
+    HttpPool,
+    ResponseTooLargeError,
     retry_after_seconds,
 )
 from hailuo_tasks_mcp.api.network import PROXY_VARIABLES
 from hailuo_tasks_mcp.api.records import (
     TaskPage,
     TaskRecord,
+    holds_task,
     read_page,
     read_record,
     reports_error,
-    tells_of_tasks,
 )
 from hailuo_tasks_mcp.errors import (
-    BASE_URL_VARIABLE,
+    Failure,
     HailuoTasksError,
-    NetworkSetupError,
+    NetworkConfigurationError,
+    TokenMissingError,
     UnreachableError,
-    UnreadableAnswerError,
-    error_from_answer,
+    UnreadableResponseError,
 )
+from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import Settings
-from hailuo_tasks_mcp.text import clean_text, without_secret
+from hailuo_tasks_mcp.text import clean_text
 
 TASKS_PATH = "/hailuo/tasks"
+# Both actions of TASKS_PATH only read, so the API may receive one more than once.
+MAX_LOOKUP_ATTEMPTS = 3
 IDS_PER_REQUEST = 100
-# Enough to keep a long list moving, few enough to stay a polite guest.
-CONCURRENT_REQUESTS = 4
-# How long a look-up may take in all, every try and every page included.
-LOOK_UP_SECONDS = 44.0
+# Of one batch, so that a long list of ids does not use up what the API allows.
+MAX_CONCURRENT_REQUESTS = 4
+# How long a look-up may take in all, every attempt and every page included.
+LOOKUP_SECONDS = 44.0
 
 
 class _Deadline(NamedTuple):
-    """When a look-up must have ended: on the event loop's clock, and how long that was ahead."""
+    """When a look-up must have ended: on the event loop's clock, and how far ahead that was."""
 
     at: float
     within_seconds: float
 
 
-class BatchRecords(NamedTuple):
-    """What was learned of several tasks; an id that is in neither part is not known to the API.
+class LookupResult(NamedTuple):
+    """What is known of tasks; an id that is in neither part is not known to the API.
 
     Attributes:
         records: the records, by task id.
-        errors: why nothing could be learned of an id, by task id; one error can stand for many.
+        failures: why no record, or no newer one, could be fetched, by task id.
 
     """
 
     records: dict[str, TaskRecord]
-    errors: dict[str, HailuoTasksError]
+    failures: dict[str, Failure]
 
 
-class HailuoTasksClient:
-    """Asks for the records of tasks, over one pool of connections.
+class ApiClient:
+    """What can be asked of the API, on behalf of one caller.
 
-    Use it as an async context manager; it can be asked several things at once.
+    Cheap to make, so that each call has its own; several things can be asked at once.
 
     Args:
-        settings: the token, where the API is, and how long a request may take.
-        transport: carries the requests in place of the network.
+        settings: where the API is, and whether requests may be sent at all.
+        pool: sends the requests.
+        token: the caller's bearer token; None if there is none.
+        redactor: knows the tokens in use, which no response may bring back.
 
     """
 
     def __init__(
-        self, settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None
+        self, settings: Settings, pool: HttpPool, token: str | None, redactor: Redactor
     ) -> None:
         self._settings = settings
-        self._carrier = transport
-        self._opened: Transport | None = None
-        self._closed = False
-
-    async def __aenter__(self) -> Self:
-        """Make the client ready; connections are opened when they are needed."""
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Close all connections, for good."""
-        self._closed = True
-        if self._opened is not None:
-            await self._opened.aclose()
+        self._pool = pool
+        self._token = token
+        self._redactor = redactor
 
     async def retrieve(
-        self, task_id: str, *, within_seconds: float = LOOK_UP_SECONDS
+        self, task_id: str, *, within_seconds: float = LOOKUP_SECONDS
     ) -> TaskRecord | None:
         """Return the record of one task; None if the API does not know it.
 
@@ -103,7 +99,7 @@ class HailuoTasksClient:
             within_seconds: how long it may take in all.
 
         Raises:
-            HailuoTasksError: the API could not be asked, or did not answer in time.
+            HailuoTasksError: no request could be sent, or no usable response came in time.
 
         """
         body = await self._post({"action": "retrieve", "id": task_id}, _deadline(within_seconds))
@@ -113,9 +109,9 @@ class HailuoTasksClient:
         return record
 
     async def retrieve_batch(
-        self, task_ids: Iterable[str], *, within_seconds: float = LOOK_UP_SECONDS
-    ) -> BatchRecords:
-        """Return what can be learned of any number of tasks; repeats are folded.
+        self, task_ids: Iterable[str], *, within_seconds: float = LOOKUP_SECONDS
+    ) -> LookupResult:
+        """Return what can be learned of any number of tasks; an id given twice counts once.
 
         Args:
             task_ids: the tasks' ids.
@@ -126,46 +122,45 @@ class HailuoTasksClient:
 
         """
         ids = list(dict.fromkeys(task_ids))
-        answer = BatchRecords({}, {})
+        result = LookupResult({}, {})
         deadline = _deadline(within_seconds)
-        turn = asyncio.Semaphore(CONCURRENT_REQUESTS)
+        slots = asyncio.Semaphore(MAX_CONCURRENT_REQUESTS)
         # Not asyncio's: before Python 3.13 it can leave a cancellation behind, seen by the SDK.
         async with anyio.create_task_group() as group:
             for start in range(0, len(ids), IDS_PER_REQUEST):
                 chunk = ids[start : start + IDS_PER_REQUEST]
-                group.start_soon(self._retrieve_chunk, chunk, answer, deadline, turn)
-        if ids and len(answer.errors) == len(ids):
-            raise answer.errors[ids[0]]
-        return answer
+                group.start_soon(self._retrieve_chunk, chunk, result, deadline, slots)
+        if ids and len(result.failures) == len(ids):
+            raise result.failures[ids[0]].to_error()
+        return result
 
     async def _retrieve_chunk(
         self,
         task_ids: Sequence[str],
-        answer: BatchRecords,
+        result: LookupResult,
         deadline: _Deadline,
-        turn: asyncio.Semaphore,
+        slots: asyncio.Semaphore,
     ) -> None:
-        """Add to `answer` what can be learned of at most `IDS_PER_REQUEST` tasks.
+        """Add to `result` what can be learned of at most `IDS_PER_REQUEST` tasks.
 
         The API pages, by 12 unless `limit` says otherwise, and nothing promises that `limit` is
-        obeyed or what `count` counts. So the ids still missing are asked for again until a round
-        brings nothing new; only then are they not known.
+        obeyed or what `count` counts. So ids still missing are requested again until a response
+        brings none of them; only then are they not known.
         """
         missing = list(task_ids)
-        async with turn:
+        async with slots:
             try:
                 while missing:
-                    records, whole = await self._retrieve_page(missing, deadline)
+                    records, complete = await self._retrieve_page(missing, deadline)
                     found = {key: records[key] for key in missing if key in records}
-                    if not found and not whole:
+                    if not found and not complete:
                         raise self._unreadable("a list with holes", "the tasks asked for")
                     if not found:
                         break
-                    answer.records.update(found)
+                    result.records.update(found)
                     missing = [task_id for task_id in missing if task_id not in found]
             except HailuoTasksError as error:
-                # Its traceback would hold on to the answer, and the answer to it.
-                answer.errors.update(dict.fromkeys(missing, error.with_traceback(None)))
+                result.failures.update(dict.fromkeys(missing, error.failure))
 
     async def _retrieve_page(self, task_ids: Sequence[str], deadline: _Deadline) -> TaskPage:
         body = await self._post(
@@ -176,68 +171,71 @@ class HailuoTasksClient:
             raise self._unreadable("an object without items", "a list of tasks")
         return page
 
-    async def _post(self, question: Mapping[str, Any], deadline: _Deadline) -> dict[str, Any]:
-        """Ask the API one thing and return the JSON object that it answers with."""
-        token = self._settings.usable_token()
-        transport = self._transport()
+    async def _post(self, payload: Mapping[str, Any], deadline: _Deadline) -> dict[str, Any]:
+        """Send a look-up and return the JSON object of the response."""
         base_url = self._settings.api_base_url
         try:
-            # Both actions only read, so sending one again is always safe.
-            response = await transport.post(
-                TASKS_PATH, question, token, tries=TRIES, deadline=deadline.at
+            response = await self._pool.post(
+                TASKS_PATH,
+                payload,
+                self._usable_token(),
+                max_attempts=MAX_LOOKUP_ATTEMPTS,
+                deadline=deadline.at,
             )
         except TimeoutError as error:
-            raise self._unreachable(
+            raise UnreachableError(
                 f"Not answered within {deadline.within_seconds:.3g} s by {base_url}"
             ) from error
-        except httpx.TimeoutException as error:
-            raise self._unreachable(
+        except ResponseTooLargeError as error:
+            size = f"more than {MAX_RESPONSE_BYTES // 1_000_000} MB"
+            raise self._unreadable(size, "a few kilobytes of JSON") from error
+        except httpx.RequestError as error:
+            raise self._request_error(error) from error
+        return self._read_response(response)
+
+    def _usable_token(self) -> str:
+        if self._settings.problem is not None:
+            raise self._settings.problem.to_error()
+        if self._token is None:
+            raise TokenMissingError("No API token is set")
+        return self._token
+
+    def _request_error(self, error: httpx.RequestError) -> HailuoTasksError:
+        """Return the error that an error of httpx is for the caller."""
+        base_url = self._settings.api_base_url
+        if isinstance(error, httpx.TimeoutException):
+            return UnreachableError(
                 f"No answer from {base_url}, though each try was given "
                 f"{self._settings.request_timeout_seconds:g} s"
-            ) from error
-        except AnswerTooLargeError as error:
-            size = f"more than {MAX_ANSWER_BYTES // 1_000_000} MB"
-            raise self._unreadable(size, "a few kilobytes of JSON") from error
-        except httpx.DecodingError as error:
-            raise self._unreadable("a body that cannot be decoded", "JSON") from error
-        except httpx.RequestError as error:
-            # Some of these texts quote what was received.
-            quoted = ": ".join(filter(None, (type(error).__name__, str(error))))
-            reason = clean_text(without_secret(quoted, token), 160)
-            broke_off = isinstance(error, httpx.ReadError | httpx.RemoteProtocolError)
-            happened = "broke off before it had answered" if broke_off else "could not be reached"
-            if isinstance(error, httpx.ProxyError) and not _PROXY_TRIED.match(str(error)):
-                # Not one that passes: some proxies lock out whoever asks too often.
-                refused = f"The proxy refuses to reach {base_url} ({reason})"
-                raise NetworkSetupError(refused, PROXY_VARIABLES) from error
-            raise self._unreachable(f"{base_url} {happened} ({reason})") from error
-        return self._read_answer(response, token)
+            )
+        if isinstance(error, httpx.DecodingError):
+            return self._unreadable("a body that cannot be decoded", "JSON")
+        # Some of these texts quote what was received.
+        quoted = ": ".join(filter(None, (type(error).__name__, str(error))))
+        reason = clean_text(self._redactor.redact(quoted), 160)
+        if isinstance(error, httpx.ProxyError) and not _PROXY_FAILED.match(str(error)):
+            # Not transient: a proxy may lock out a user whom it refuses again and again.
+            return NetworkConfigurationError(
+                f"The proxy refuses to reach {base_url} ({reason})", variables=PROXY_VARIABLES
+            )
+        broke_off = isinstance(error, httpx.ReadError | httpx.RemoteProtocolError)
+        happened = "broke off before it had answered" if broke_off else "could not be reached"
+        return UnreachableError(f"{base_url} {happened} ({reason})")
 
-    def _transport(self) -> Transport:
-        """Return the one transport, made at first use.
-
-        A server whose proxy or certificates are set up badly can so still start and say it.
-        """
-        if self._closed:
-            raise RuntimeError("This client is closed")
-        if self._opened is None:
-            self._opened = Transport(self._settings, self._carrier)
-        return self._opened
-
-    def _read_answer(self, response: httpx.Response, token: str) -> dict[str, Any]:
-        """Return the JSON object of an answer, without the token if the API echoed it."""
+    def _read_response(self, response: httpx.Response) -> dict[str, Any]:
+        """Return the JSON object of a response, redacted in case the API echoed a token."""
         status, content = response.status_code, response.content
-        came, body = "", None
+        received, body = "", None
         try:
-            body = _without(token, json.loads(content.decode("utf-8-sig")))
+            body = self._redactor.redact_json(json.loads(content.decode("utf-8-sig")))
         except ValueError:
             media_type = response.headers.get("content-type", "no content type")
-            shown = clean_text(without_secret(media_type, token), 60)
-            came = f"text that is not JSON ({shown})" if content else "an empty body"
+            shown = clean_text(self._redactor.redact(media_type), 60)
+            received = f"text that is not JSON ({shown})" if content else "an empty body"
         except RecursionError:
-            came = "JSON that is nested too deeply"
-        if not response.is_success or _is_fault(body):
-            raise error_from_answer(
+            received = "JSON that is nested too deeply"
+        if not response.is_success or _is_error_body(body):
+            raise error_from_response(
                 status,
                 body,
                 base_url=self._settings.api_base_url,
@@ -245,29 +243,42 @@ class HailuoTasksClient:
             )
         if isinstance(body, dict):
             return body
-        raise self._unreadable(came or _JSON_KINDS[type(body)])
+        raise self._unreadable(received or _JSON_KINDS[type(body)])
 
-    def _unreachable(self, happened: str) -> UnreachableError:
-        return UnreachableError(
-            happened,
-            "The task itself goes on: {ask_again}. If it stays so, ask the user to check the "
-            f"network, the proxy and {BASE_URL_VARIABLE}.",
+    def _unreadable(
+        self, received: str, expected: str = "a JSON object"
+    ) -> UnreadableResponseError:
+        return UnreadableResponseError(
+            f"{self._settings.api_base_url} answered with {received} instead of {expected}"
         )
 
-    def _unreadable(self, came: str, belongs: str = "a JSON object") -> UnreadableAnswerError:
-        return UnreadableAnswerError(
-            f"{self._settings.api_base_url} answered with {came} instead of {belongs}",
-            "The task itself goes on: {ask_again}. If it stays so, ask the user "
-            f"to check {BASE_URL_VARIABLE}; something else may be answering there.",
-        )
+
+@asynccontextmanager
+async def open_client(
+    settings: Settings,
+    *,
+    transport: httpx.AsyncBaseTransport | None = None,
+    redactor: Redactor | None = None,
+) -> AsyncIterator[ApiClient]:
+    """Yield a client for the token of the settings, with a pool of connections of its own.
+
+    Args:
+        settings: the token, where the API is, and how long an attempt may take.
+        transport: carries the requests in place of the network.
+        redactor: knows the tokens in use; by default, that of the settings.
+
+    """
+    async with HttpPool(settings, transport=transport) as pool:
+        token = settings.api_token
+        yield ApiClient(settings, pool, token, redactor or Redactor(token))
 
 
 def _deadline(within_seconds: float) -> _Deadline:
     return _Deadline(asyncio.get_running_loop().time() + within_seconds, within_seconds)
 
 
-# What httpx says of an HTTP proxy that failed, and of a SOCKS proxy that could not get through.
-_PROXY_TRIED = re.compile(r"5\d\d|Proxy Server could not connect")
+# httpx's text for an HTTP proxy that failed, and for a SOCKS proxy that could not get through.
+_PROXY_FAILED = re.compile(r"5\d\d|Proxy Server could not connect")
 
 _JSON_KINDS = {
     type(None): "null",
@@ -279,17 +290,6 @@ _JSON_KINDS = {
 }
 
 
-def _is_fault(body: object) -> bool:
-    """Tell whether a body reports an error, and nothing of a task, under whatever status."""
-    return isinstance(body, dict) and reports_error(body) and not tells_of_tasks(body)
-
-
-def _without(token: str, value: Any) -> Any:
-    """Return a JSON value without the token in any of its texts."""
-    if isinstance(value, str):
-        return without_secret(value, token)
-    if isinstance(value, list):
-        return [_without(token, item) for item in value]
-    if isinstance(value, dict):
-        return {key: _without(token, item) for key, item in value.items()}
-    return value
+def _is_error_body(body: object) -> bool:
+    """Return whether a body reports an error, and nothing of a task, under whatever status."""
+    return isinstance(body, dict) and reports_error(body) and not holds_task(body)

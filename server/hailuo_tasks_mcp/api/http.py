@@ -1,4 +1,4 @@
-"""HTTP: sends a question again where that may help, and reads the answer whole, within bounds."""
+"""HTTP: sends a request, again where that may help, and reads the whole response within bounds."""
 
 import asyncio
 import logging
@@ -8,35 +8,32 @@ import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Self
 
 import httpx
 from socksio import SOCKSError
 
 from hailuo_tasks_mcp import __version__
 from hailuo_tasks_mcp.api.network import proxy_for, trusted_certificates
-from hailuo_tasks_mcp.errors import UntrustedError
+from hailuo_tasks_mcp.errors import UntrustedCertificateError
 from hailuo_tasks_mcp.settings import Settings
 
-TRIES = 3
-MAX_ANSWER_BYTES = 8_000_000
-# Of 200 calls at once none waits for more than one other, and it stays a polite guest. Nobody ever
-# waits in the pool for one, because nobody gets that far without a turn.
+MAX_RESPONSE_BYTES = 8_000_000
 MAX_CONNECTIONS = 100
 MAX_IDLE_CONNECTIONS = 20
-# Longer than the pause between two looks of a call that waits.
-_IDLE_SECONDS = 30.0
-# The API's `Retry-After` up to here is waited for; beyond, the caller is told when to come back.
+# Longer than the pause between two polls of a call that waits.
+_KEEPALIVE_SECONDS = 30.0
+# A `Retry-After` up to here is waited for; beyond, the caller learns when to ask again.
 MAX_RETRY_AFTER_SECONDS = 10.0
-# No pause is believed in beyond this.
+# A longer `Retry-After` is not believed.
 _DAY_SECONDS = 86_400.0
 
-# The pause after the first try, doubled after each; half of it is left to chance, so that clients
-# that failed together do not come back together.
-_PAUSE_SECONDS = 0.5
-_PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
-# Not ProxyError: a proxy that refuses its user would lock them out at last.
-_PASSING_ERRORS = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError)
+# The pause after the first attempt, doubled after each. Jitter of one half, so that clients that
+# failed together do not retry together.
+_BACKOFF_SECONDS = 0.5
+_TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+# Not ProxyError: a proxy may lock out a user whom it refuses again and again.
+_TRANSIENT_ERRORS = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError)
 
 _HEADERS = {
     "accept": "application/json",
@@ -50,140 +47,164 @@ _GZIP_WBITS = 31
 logger = logging.getLogger(__name__)
 
 
-class AnswerTooLargeError(Exception):
-    """An answer has more than `MAX_ANSWER_BYTES`; it was not read to its end."""
+class ResponseTooLargeError(Exception):
+    """A response has more than `MAX_RESPONSE_BYTES`; it was not read to its end."""
 
 
-class Transport:
-    """Posts JSON to the API over one pool of connections.
+class HttpPool:
+    """Posts JSON to the API over one pool of connections, for any number of callers.
+
+    Use it as an async context manager. It opens at the first request, so that a server whose proxy
+    or certificates cannot be used still starts, and its calls say why.
 
     Args:
-        settings: where the API is, and how long a try may take.
-        carrier: carries the requests in place of the network.
-
-    Raises:
-        NetworkSetupError: the environment's proxy or certificates cannot be used.
+        settings: where the API is, and how long an attempt may take.
+        transport: carries the requests in place of the network.
 
     """
 
-    def __init__(self, settings: Settings, carrier: httpx.AsyncBaseTransport | None) -> None:
+    def __init__(
+        self, settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
         self._base_url = settings.api_base_url
-        timeout = httpx.Timeout(settings.request_timeout_seconds)
-        self._extensions = {"timeout": timeout.as_dict()}
-        self._seconds = settings.request_timeout_seconds
-        proxy = None if carrier else proxy_for(settings.api_base_url)
-        # A bare transport: a client would add cookies, redirects and its own reading of the
-        # environment, none of which is wanted, and a tenth of what a call costs.
-        self._carrier = carrier or _open(settings, proxy)
-        self._shows = _shows(settings, proxy)
-        # So that waiting for a connection does not count as waiting for an answer.
-        self._turn = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._attempt_seconds = settings.request_timeout_seconds
+        self._extensions = {"timeout": httpx.Timeout(self._attempt_seconds).as_dict()}
+        self._transport = transport
+        self._certificate_owner = _host_of(self._base_url)
+        self._closed = False
+        # So that the wait for a connection does not count as one for the response.
+        self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
+
+    async def __aenter__(self) -> Self:
+        """Return the pool; connections are opened when they are needed."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close all connections, for good."""
+        self._closed = True
+        if self._transport is not None:
+            await self._transport.aclose()
 
     async def post(
         self,
         path: str,
-        question: Mapping[str, Any],
+        payload: Mapping[str, Any],
         token: str,
         *,
-        tries: int,
+        max_attempts: int,
         deadline: float,
     ) -> httpx.Response:
-        """Send a question and return the answer, its body read and decoded.
+        """Send a request and return the response, its body read and decoded.
 
         Args:
-            path: what to post to, below the base URL.
-            question: the JSON to post.
-            token: the bearer token.
-            tries: how often it may be sent; more than once only if it may arrive twice.
-            deadline: when to give up, on the event loop's clock; the answer is then that to the
-                last try, if there was any.
+            path: where to post to, below the base URL.
+            payload: the JSON to post.
+            token: the caller's bearer token.
+            max_attempts: how often it may be sent; more than once only if receiving it twice does
+                no harm.
+            deadline: when to give up, on the event loop's clock; the result is then that of the
+                last attempt, if one has ended.
 
         Raises:
-            TimeoutError: the deadline came in the first try.
-            UntrustedError: what answers is not trusted, so nothing was sent.
-            httpx.RequestError: no whole answer came, the last time it was tried.
-            AnswerTooLargeError: too much came.
+            NetworkConfigurationError: the environment's proxy or certificates cannot be used.
+            UntrustedCertificateError: nothing was sent.
+            TimeoutError: the deadline came in the first attempt.
+            httpx.RequestError: the last attempt brought no complete response.
+            ResponseTooLargeError: it is not read to its end.
 
         """
+        transport = self._open()
         request = httpx.Request(
             "POST",
             self._base_url + path,
             headers=_HEADERS | {"authorization": f"Bearer {token}"},
-            json=question,
+            json=payload,
             extensions=self._extensions,
         )
-        came: httpx.Response | httpx.RequestError | None = None
+        result: httpx.Response | httpx.RequestError | None = None
         try:
             async with asyncio.timeout_at(deadline):
-                for number in range(tries):
-                    came = await self._try(request)
-                    pause = _pause_after(number, came)
-                    if pause is None or number == tries - 1:
+                for attempt in range(1, max_attempts + 1):
+                    result = await self._attempt(transport, request)
+                    pause = _backoff_seconds(attempt, result)
+                    if pause is None or attempt == max_attempts:
                         break
                     await asyncio.sleep(pause)
         except TimeoutError:
-            # Perhaps in a pause between two tries: what the last one brought says more.
-            if came is None:
+            # If it came in a later attempt or a pause, the last result says more.
+            if result is None:
                 raise
-        if isinstance(came, httpx.RequestError):
-            raise came from None
-        assert came is not None  # noqa: S101 - it is tried at least once
-        return came
+        if isinstance(result, httpx.Response):
+            return result
+        assert result is not None  # noqa: S101 - there is at least one attempt
+        raise result from None
 
-    async def aclose(self) -> None:
-        """Close all connections."""
-        await self._carrier.aclose()
+    async def _attempt(
+        self, transport: httpx.AsyncBaseTransport, request: httpx.Request
+    ) -> httpx.Response | httpx.RequestError:
+        """Send a request once; return the complete response, or a transient error.
 
-    async def _try(self, request: httpx.Request) -> httpx.Response | httpx.RequestError:
-        """Send a request once; return the whole answer, or a fault that may pass.
-
-        A body that breaks off, or drips in for ever, is a fault like any other.
+        A body that breaks off or does not end in time is an error like any other.
         """
-        async with self._turn:
+        async with self._slots:
             try:
-                # httpx bounds each read; all of them together must end as well.
-                async with asyncio.timeout(self._seconds):
-                    response = await self._carrier.handle_async_request(request)
+                # httpx bounds each read, not all of them together.
+                async with asyncio.timeout(self._attempt_seconds):
+                    response = await transport.handle_async_request(request)
                     try:
                         content = await _read(response)
                     finally:
                         await response.aclose()
             except TimeoutError:
-                return httpx.ReadTimeout("The answer took too long")
+                return httpx.ReadTimeout("The response took too long")
             except SOCKSError as error:
-                # The one fault that httpx does not know for one of its own.
+                # httpx passes this one on as it is.
                 raise httpx.ProxyError("It does not speak SOCKS5") from error
             except httpx.RequestError as error:
-                if (reason := _distrust(error)) is not None:
-                    # It will not be trusted a second later.
-                    raise UntrustedError(
-                        f"The certificate of {self._shows} is not trusted ({reason})"
+                if (reason := _distrust_reason(error)) is not None:
+                    # Another attempt would end the same way.
+                    raise UntrustedCertificateError(
+                        f"The certificate of {self._certificate_owner} is not trusted ({reason})"
                     ) from error
-                if not isinstance(error, _PASSING_ERRORS):
+                if not isinstance(error, _TRANSIENT_ERRORS):
                     raise
                 return error.with_traceback(None)
         logger.debug("HTTP %d, %d bytes", response.status_code, len(content))
-        # As bytes: a header may hold what no encoding can.
+        # As bytes: a header may hold bytes of no encoding.
         kept = (b"content-type", b"retry-after")
         headers = [field for field in response.headers.raw if field[0].lower() in kept]
         return httpx.Response(response.status_code, headers=headers, content=content)
 
+    def _open(self) -> httpx.AsyncBaseTransport:
+        """Return the one transport, made at first use."""
+        if self._closed:
+            raise RuntimeError("This pool is closed")
+        if self._transport is None:
+            proxy = proxy_for(self._base_url)
+            if proxy and proxy.url.scheme == "https":
+                self._certificate_owner += " or of the proxy"
+            # Not an httpx.AsyncClient: it would add cookies, redirects and its own reading of the
+            # environment, none of which is wanted, and a tenth of what a call costs.
+            self._transport = _network_transport(self._base_url, proxy)
+        return self._transport
 
-def _pause_after(number: int, came: httpx.Response | httpx.RequestError) -> float | None:
-    """Return how long to pause after a try, in seconds; None if another one is of no use."""
-    asked = None
-    if isinstance(came, httpx.Response):
-        if came.status_code not in _PASSING_STATUSES:
+
+def _backoff_seconds(attempt: int, result: httpx.Response | httpx.RequestError) -> float | None:
+    """Return the pause after an attempt, in seconds; None if another one is of no use."""
+    retry_after = None
+    if isinstance(result, httpx.Response):
+        if result.status_code not in _TRANSIENT_STATUSES:
             return None
-        asked = retry_after_seconds(came)
-        if asked is not None and asked > MAX_RETRY_AFTER_SECONDS:
+        retry_after = retry_after_seconds(result)
+        if retry_after is not None and retry_after > MAX_RETRY_AFTER_SECONDS:
             return None
-    return asked or _PAUSE_SECONDS * 2**number * random.uniform(0.5, 1)  # noqa: S311 - no secret
+    jitter = random.uniform(0.5, 1)  # noqa: S311 - nothing secret depends on it
+    return retry_after or _BACKOFF_SECONDS * 2 ** (attempt - 1) * jitter
 
 
-def retry_after_seconds(answer: httpx.Response) -> float | None:
-    """Return how long an answer asks to be left alone, in seconds; None if it does not say."""
-    value = answer.headers.get("retry-after", "").strip()
+def retry_after_seconds(response: httpx.Response) -> float | None:
+    """Return what `Retry-After` asks for, in seconds, be it a number or a date; None if nothing."""
+    value = response.headers.get("retry-after", "").strip()
     try:
         if value.isascii() and value.isdecimal():
             seconds = float(value)
@@ -196,7 +217,7 @@ def retry_after_seconds(answer: httpx.Response) -> float | None:
     return min(max(seconds, 0.0), _DAY_SECONDS)
 
 
-def _distrust(error: BaseException | None) -> str | None:
+def _distrust_reason(error: BaseException | None) -> str | None:
     """Return why a certificate is not trusted, if that is what an error comes from."""
     while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
         error = error.__cause__ or error.__context__
@@ -204,32 +225,32 @@ def _distrust(error: BaseException | None) -> str | None:
 
 
 async def _read(response: httpx.Response) -> bytes:
-    """Read a body, decoded, as far as it is allowed to go.
+    """Return the decoded body.
 
-    httpx would decode for us, but a few compressed kilobytes can hold gigabytes.
+    Not decoded by httpx, because a compressed body can be a thousandth of what it decodes to.
     """
     declared = response.headers.get("content-length", "")
-    if declared.isdecimal() and float(declared) > MAX_ANSWER_BYTES:
-        raise AnswerTooLargeError
+    if declared.isdecimal() and float(declared) > MAX_RESPONSE_BYTES:
+        raise ResponseTooLargeError
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     inflater = None if encoding in {"", "identity"} else zlib.decompressobj(_GZIP_WBITS)
     parts: list[bytes] = []
-    came = size = 0
+    received = decoded = 0
     async for chunk in response.stream:  # type: ignore[union-attr]
-        came += len(chunk)
+        received += len(chunk)
         part = _inflate(inflater, chunk) if inflater else chunk
         parts.append(part)
-        size += len(part)
-        if max(came, size) > MAX_ANSWER_BYTES:
-            raise AnswerTooLargeError
-    if inflater is not None and came and not inflater.eof:
+        decoded += len(part)
+        if max(received, decoded) > MAX_RESPONSE_BYTES:
+            raise ResponseTooLargeError
+    if inflater is not None and received and not inflater.eof:
         raise httpx.RemoteProtocolError("The compressed body broke off")
     return b"".join(parts)
 
 
 def _inflate(inflater: "zlib._Decompress", chunk: bytes) -> bytes:
     try:
-        part = inflater.decompress(chunk, MAX_ANSWER_BYTES + 1)
+        part = inflater.decompress(chunk, MAX_RESPONSE_BYTES + 1)
     except zlib.error as error:
         raise httpx.DecodingError("Not gzip") from error
     if inflater.unused_data:
@@ -237,23 +258,21 @@ def _inflate(inflater: "zlib._Decompress", chunk: bytes) -> bytes:
     return part
 
 
-def _shows(settings: Settings, proxy: httpx.Proxy | None) -> str:
-    """Say who shows certificates on the way to the API."""
-    host = httpx.URL(settings.api_base_url).netloc.decode("ascii")
-    return f"{host} or of the proxy" if proxy and proxy.url.scheme == "https" else host
+def _host_of(base_url: str) -> str:
+    return httpx.URL(base_url).netloc.decode("ascii")
 
 
-def _open(settings: Settings, proxy: httpx.Proxy | None) -> httpx.AsyncBaseTransport:
-    secure = settings.api_base_url.startswith("https:")
-    # Plain http has no certificates to check; this trusts none, and costs nothing to make.
+def _network_transport(base_url: str, proxy: httpx.Proxy | None) -> httpx.AsyncBaseTransport:
+    secure = base_url.startswith("https:")
+    # Plain http has no certificates to check; this context trusts none, and costs nothing to make.
     certificates = trusted_certificates() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return httpx.AsyncHTTPTransport(
         limits=httpx.Limits(
             max_connections=MAX_CONNECTIONS,
             max_keepalive_connections=MAX_IDLE_CONNECTIONS,
-            keepalive_expiry=_IDLE_SECONDS,
+            keepalive_expiry=_KEEPALIVE_SECONDS,
         ),
-        # One host has one proxy, and the check of the way there must find the same.
+        # `check` must find the same proxy, so it is found in one place.
         trust_env=False,
         proxy=proxy,
         verify=certificates,

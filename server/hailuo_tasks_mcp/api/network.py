@@ -1,6 +1,6 @@
-"""How the environment says that the network is reached: which proxy, which certificates.
+"""Which proxy and which certificates the environment names.
 
-The requests and the check of the way to the API both ask here, so that they go the same way.
+Requests and the command `check` both use this, so that they take the same route.
 """
 
 import os
@@ -10,7 +10,7 @@ from urllib.request import getproxies
 
 import httpx
 
-from hailuo_tasks_mcp.errors import NetworkSetupError
+from hailuo_tasks_mcp.errors import NetworkConfigurationError
 from hailuo_tasks_mcp.settings import names_a_host
 
 PROXY_VARIABLES = "HTTPS_PROXY, ALL_PROXY and NO_PROXY"
@@ -26,14 +26,14 @@ def proxy_for(base_url: str) -> httpx.Proxy | None:
     proxy, the settings of Windows or macOS.
 
     Raises:
-        NetworkSetupError: what is named there is no proxy. The message does not repeat it, since
-            it may hold a password.
+        NetworkConfigurationError: what is named there is no proxy. The message does not repeat it,
+            because it may hold a password.
 
     """
     url = httpx.URL(base_url)
     proxies = getproxies()
     named = proxies.get("https") or proxies.get("all")
-    # What travels in the clear is meant for this machine, and passes no proxy.
+    # Plain http goes to this machine only, and through no proxy.
     if not named or url.scheme != "https" or _is_excepted(url, proxies.get("no", "")):
         return None
     try:
@@ -41,16 +41,16 @@ def proxy_for(base_url: str) -> httpx.Proxy | None:
     except httpx.InvalidURL:
         proxy = httpx.URL()
     if proxy.scheme not in _PROXY_SCHEMES or not names_a_host(proxy):
-        raise NetworkSetupError(
+        raise NetworkConfigurationError(
             f"The environment names no proxy that can be used ({', '.join(_PROXY_SCHEMES)})",
-            PROXY_VARIABLES,
+            variables=PROXY_VARIABLES,
         )
     certificates = trusted_certificates() if proxy.scheme == "https" else None
     return httpx.Proxy(proxy, ssl_context=certificates)
 
 
 def _is_excepted(url: httpx.URL, no_proxy: str) -> bool:
-    """Tell whether `NO_PROXY` names a URL's host, with its port or without, its domain, or all."""
+    """Return whether `NO_PROXY` names a URL's host, with its port or not, its domain, or `*`."""
     host = url.raw_host.decode("ascii").lower()
     for entry in no_proxy.lower().split(","):
         name = entry.strip().lstrip(".").replace("[", "").replace("]", "")
@@ -65,14 +65,14 @@ def trusted_certificates() -> ssl.SSLContext:
     The file in `SSL_CERT_FILE`, else the folder in `SSL_CERT_DIR`, else those that httpx brings.
 
     Raises:
-        NetworkSetupError: the file cannot be used.
+        NetworkConfigurationError: the file cannot be used.
 
     """
     try:
         return httpx.create_ssl_context()
     except OSError as error:
-        raise NetworkSetupError(
-            f"SSL_CERT_FILE cannot be used ({reason_of(error)})", CERTIFICATE_VARIABLES
+        raise NetworkConfigurationError(
+            f"SSL_CERT_FILE cannot be used ({reason_of(error)})", variables=CERTIFICATE_VARIABLES
         ) from error
 
 

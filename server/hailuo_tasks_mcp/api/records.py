@@ -1,9 +1,8 @@
-"""The API's JSON, read leniently: both envelopes and every known oddity in, one shape out.
+"""The API's JSON, read leniently: both envelopes and every known irregularity in, one shape out.
 
-What a field may hold, and how sure that is, stands in the API's contract. A value of a wrong
-type counts as absent, so reading never fails; what the values mean is decided in `states`.
-Platform ids (`_id`, `api_id`, `application_id`, `credential_id`, `user_id`) have no field here
-and so can never be handed on.
+A value of a wrong type counts as absent, so reading never fails; what the values mean is decided in
+`tasks.states`. The platform's own ids (`_id`, `api_id`, `application_id`, `credential_id`,
+`user_id`) have no field here and so cannot be passed on.
 """
 
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ _CENTURY_SECONDS = 3_155_760_000.0
 
 
 def _text(value: object) -> str | None:
-    """Return a string that says something; numbers are spelled out, as some codes and ids are."""
+    """Return a non-blank string; numbers become one, because some codes and ids are numbers."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value) if value.bit_length() <= _MAX_INTEGER_BITS else None
     if not isinstance(value, str):
@@ -68,7 +67,7 @@ class _Lenient(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Fault(_Lenient):
+class TaskError(_Lenient):
     """Why a run failed: `{"code", "message"}`, or a message alone where a bare string came."""
 
     code: Text = None
@@ -86,11 +85,11 @@ class Video(_Lenient):
     first_image_url: Text = None
 
 
-def _error(value: object) -> Fault | None:
-    """Return what an error says; one that says nothing is none."""
+def _error(value: object) -> TaskError | None:
+    """Return an error; None if it has neither code nor message."""
     value = {"message": value} if isinstance(value, str) else value
-    fault = Fault.model_validate(value if isinstance(value, Mapping) else {})
-    return fault if fault.code or fault.message else None
+    error = TaskError.model_validate(value if isinstance(value, Mapping) else {})
+    return error if error.code or error.message else None
 
 
 def _items(value: object) -> list[object]:
@@ -98,13 +97,13 @@ def _items(value: object) -> list[object]:
 
 
 def _videos(value: object) -> list[Video]:
-    """Return the videos that say something; one alone may come without its list."""
+    """Return the videos that have any field; a single one may come without its list."""
     videos = [Video.model_validate(item) for item in _items(value) if isinstance(item, Mapping)]
     return [video for video in videos if video != Video()]
 
 
-class Inquiry(_Lenient):
-    """What was asked of the API when the task was made: the record's `request`."""
+class GenerationRequest(_Lenient):
+    """The request that created the task: the record's `request`."""
 
     prompt: Text = None
     model: Text = None
@@ -122,7 +121,7 @@ class Response(_Lenient):
     trace_id: Text = None
     task_id: Text = None
     data: Annotated[list[Video], BeforeValidator(_videos)] = Field(default_factory=list)
-    error: Annotated[Fault | None, BeforeValidator(_error)] = None
+    error: Annotated[TaskError | None, BeforeValidator(_error)] = None
     unreadable: bool = False
 
 
@@ -143,7 +142,7 @@ def _response(value: object) -> object:
 
 
 class TaskRecord(_Lenient):
-    """A task as the API tells it, in either envelope.
+    """A task as the API describes it, in either envelope.
 
     The first envelope has `request` and `response`; the second has `status`, `content`, `model`
     and `error` at the top. Times are Unix seconds, `elapsed` is seconds.
@@ -155,16 +154,18 @@ class TaskRecord(_Lenient):
     finished_at: Moment = None
     elapsed: Duration = None
     trace_id: Text = None
-    request: Annotated[Inquiry, BeforeValidator(_object)] = Field(default_factory=Inquiry)
+    request: Annotated[GenerationRequest, BeforeValidator(_object)] = Field(
+        default_factory=GenerationRequest
+    )
     response: Annotated[Response, BeforeValidator(_response)] = Field(default_factory=Response)
     status: Text = None
     content: Annotated[Content, BeforeValidator(_object)] = Field(default_factory=Content)
     model: Text = None
-    error: Annotated[Fault | None, BeforeValidator(_error)] = None
+    error: Annotated[TaskError | None, BeforeValidator(_error)] = None
 
     @property
     def task_id(self) -> str | None:
-        """The id of the task, which some records only give inside their response."""
+        """The id of the task, which some records only have in their response."""
         return self.id or self.response.task_id
 
     @property
@@ -175,10 +176,10 @@ class TaskRecord(_Lenient):
         return [Video(video_url=self.content.url, state=self.status, model=self.model)]
 
     @property
-    def fault(self) -> Fault | None:
-        """Why the run failed: what the response says, unless only the record has the code."""
+    def run_error(self) -> TaskError | None:
+        """Why the run failed: the response's error, unless only the record's own has a code."""
         inner, outer = self.response.error, self.error
-        coded = (fault for fault in (inner, outer) if fault is not None and fault.code)
+        coded = (error for error in (inner, outer) if error is not None and error.code)
         return next(coded, inner or outer)
 
 
@@ -196,21 +197,21 @@ def read_record(value: Any) -> TaskRecord | None:
 
 
 class TaskPage(NamedTuple):
-    """One answer to `retrieve_batch`.
+    """One response to `retrieve_batch`.
 
     Attributes:
-        records: the records that say which task they are of, by task id.
-        whole: whether the answer reports no error and every item says whose it is, so that a task
-            missing from it may be taken as one that the API does not know.
+        records: the records that name their task, by its id.
+        complete: whether the response reports no error and every item names its task, so that the
+            API does not know a task that is missing from it.
 
     """
 
     records: dict[str, TaskRecord]
-    whole: bool
+    complete: bool
 
 
 def read_page(value: Any) -> TaskPage | None:
-    """Read one answer to `retrieve_batch` from any JSON value; None if it holds no list of items.
+    """Read one response to `retrieve_batch` from any JSON value; None if it has no list of items.
 
     Of two records of one task the first, the newer one, counts. `count` (`total` in the second
     envelope) is not read: whether it counts the page or all there is, nothing promises.
@@ -219,27 +220,27 @@ def read_page(value: Any) -> TaskPage | None:
     if not isinstance(items, list):
         return None
     records: dict[str, TaskRecord] = {}
-    whole = not reports_error(value)
+    complete = not reports_error(value)
     for record in map(read_record, items):
         if record is not None and record.task_id is not None:
             records.setdefault(record.task_id, record)
         elif record is not None:
-            whole = False
-    return TaskPage(records, whole)
+            complete = False
+    return TaskPage(records, complete)
 
 
 def reports_error(value: Mapping[str, Any]) -> bool:
-    """Tell whether the top of a JSON object says that something went wrong."""
+    """Return whether the top level of a JSON object reports an error."""
     return bool(value.get("error")) or value.get("success") is False
 
 
-def tells_of_tasks(value: Mapping[str, Any]) -> bool:
-    """Tell whether a JSON object holds anything of a task, beside whatever else it says."""
+def holds_task(value: Mapping[str, Any]) -> bool:
+    """Return whether a JSON object holds anything of a task, whatever else it holds."""
     # An id alone may be that of a request, a status that is a number that of HTTP.
-    return isinstance(value.get("status"), str) or any(value.get(key) for key in _TASK_KEYS)
+    return isinstance(value.get("status"), str) or any(value.get(key) for key in _TASK_FIELDS)
 
 
-_TASK_KEYS = (
+_TASK_FIELDS = (
     "items",
     "task",
     "request",

@@ -1,5 +1,6 @@
 """`hailuo-tasks-mcp check`: finds out, step by step, why look-ups do not work here."""
 
+import argparse
 import asyncio
 import json
 import platform
@@ -13,36 +14,36 @@ from typing import Any, Literal, Self
 import httpx
 
 from hailuo_tasks_mcp import __version__
-from hailuo_tasks_mcp.api.client import HailuoTasksClient
-from hailuo_tasks_mcp.api.network import PROXY_VARIABLES, proxy_for, reason_of, trusted_certificates
+from hailuo_tasks_mcp.api.client import open_client
+from hailuo_tasks_mcp.api.network import (
+    PROXY_VARIABLES,
+    proxy_for,
+    reason_of,
+    trusted_certificates,
+)
+from hailuo_tasks_mcp.cli.startup import Startup, start
 from hailuo_tasks_mcp.errors import (
-    BASE_URL_VARIABLE,
-    TOKEN_VARIABLE,
+    Failure,
     HailuoTasksError,
-    NetworkSetupError,
+    NetworkConfigurationError,
     TokenMissingError,
-    UnreadableAnswerError,
-    UntrustedError,
+    UnreadableResponseError,
+    UntrustedCertificateError,
 )
-from hailuo_tasks_mcp.messages import advice
-from hailuo_tasks_mcp.settings import (
-    LOG_LEVEL_VARIABLE,
-    MAX_WAIT_VARIABLE,
-    TIMEOUT_VARIABLE,
-    Settings,
-)
+from hailuo_tasks_mcp.messages import remedy_and_trace_id
+from hailuo_tasks_mcp.settings import BASE_URL_VARIABLE, VARIABLES, Settings, Variable
 
-# No generation ever gets this id: nothing is looked up but whether one may look.
+# No generation ever gets this id, so the request only shows whether look-ups are allowed.
 IMPOSSIBLE_TASK_ID = "00000000-0000-0000-0000-000000000000"
 STEP_SECONDS = 10.0
-_SHOWN_OF_TOKEN = 4
-# Of a shorter one, that much would give too much away.
-_SHORTEST_SHOWN_TOKEN = 12
+_SHOWN_TOKEN_CHARACTERS = 4
+# Of a shorter one, that many would reveal too much.
+_MIN_SHOWN_TOKEN_LENGTH = 12
 _DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
-# As httpx has it.
+# As in httpx.
 _HAPPY_EYEBALLS_SECONDS = 0.25
 
-_CHECK_DIRECT_WAY = (
+_CHECK_DIRECT_ROUTE = (
     f"Check {BASE_URL_VARIABLE}, the network, its DNS and firewall; if this network wants a proxy, "
     "set HTTPS_PROXY."
 )
@@ -53,11 +54,11 @@ Verdict = Literal["ok", "FAIL", "skip"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What one step found.
+    """The result of one step.
 
     Attributes:
-        step: what was looked at.
-        verdict: how it is; "skip" where there is nothing to look at.
+        step: what was checked.
+        verdict: how it is; "skip" where there is nothing to check.
         detail: what was found.
         remedy: what to do about a failure.
         seconds: how long it took.
@@ -82,22 +83,24 @@ class Finding:
         return f"{self.verdict:4}  {self.step}: {self.detail}{took}{remedy}"
 
 
-async def run_check(
-    settings: Settings, *, as_json: bool, transport: httpx.AsyncBaseTransport | None = None
-) -> int:
-    """Print what is in force and how far a look-up comes; return 0 if all is well, else 1.
+def run(options: argparse.Namespace) -> int:
+    """Print what is found, and return the exit code."""
+    return asyncio.run(run_check(start(sandbox=options.sandbox), as_json=options.json))
+
+
+async def run_check(startup: Startup, *, as_json: bool) -> int:
+    """Print the effective settings and how far a look-up gets; return 0 if all is well, else 1.
 
     Args:
-        settings: what to check.
+        startup: the settings, and what carries the requests.
         as_json: print one JSON object, when all is known, in place of lines.
-        transport: carries the requests in place of the network.
 
     """
     findings: list[Finding] = []
     if not as_json:
         python = f"Python {platform.python_version()} on {platform.system()}"
         print(f"hailuo-tasks-mcp {__version__}, {python}")
-    async for finding in _examine(settings, transport):
+    async for finding in _check(startup):
         findings.append(finding)
         if not as_json:
             print(finding.lines())
@@ -110,63 +113,66 @@ async def run_check(
     return 0 if ok else 1
 
 
-async def _examine(
-    settings: Settings, transport: httpx.AsyncBaseTransport | None
-) -> AsyncIterator[Finding]:
-    """Look at the settings, at each step of the way to the API, and at what it says of the token.
+async def _check(startup: Startup) -> AsyncIterator[Finding]:
+    """Check the settings, each step of the route to the API, and what the API says of the token.
 
-    What a failure makes pointless is left out.
+    Steps that a failure makes pointless are left out.
     """
-    well = True
-    for finding in _settings_in_force(settings):
-        well = well and not finding.failed
+    settings = startup.settings
+    ok = True
+    for finding in _check_settings(settings):
+        ok = ok and not finding.failed
         yield finding
     if settings.problem is not None:
         return
-    # Without a token the way to the API can still be looked at.
-    async for finding in _way_to_the_api(settings):
-        well = well and not finding.failed
+    # Without a token the route to the API can still be checked.
+    async for finding in _check_network_path(settings):
+        ok = ok and not finding.failed
         yield finding
-    if well:
-        yield await _token(settings, transport)
+    if ok:
+        yield await _check_token(startup)
 
 
-def _settings_in_force(settings: Settings) -> list[Finding]:
+def _check_settings(settings: Settings) -> list[Finding]:
     if settings.problem is not None:
-        happened, remedy = settings.problem.happened, advice(settings.problem)
-        return [Finding(step="settings", verdict="FAIL", detail=happened, remedy=remedy)]
-    log_level = _in_force(LOG_LEVEL_VARIABLE, settings.log_level, Settings().log_level)
+        return [_failed("settings", settings.problem)]
     if settings.sandbox:
         own = "the sandbox's own; of yours only the log level is read"
-        return [Finding(step="settings", verdict="skip", detail=own), log_level]
-    if settings.api_token is None:
-        remedy = advice(TokenMissingError())
-        token = Finding(step=TOKEN_VARIABLE, verdict="FAIL", detail="not set", remedy=remedy)
+        skipped = Finding(step="settings", verdict="skip", detail=own)
+        return [skipped, _check_variable("log_level", VARIABLES["log_level"], settings)]
+    return [_check_variable(name, variable, settings) for name, variable in VARIABLES.items()]
+
+
+def _check_variable(setting: str, variable: Variable, settings: Settings) -> Finding:
+    value = getattr(settings, setting)
+    if value is None and variable.required:
+        return _failed(variable.name, Failure(TokenMissingError, "not set"))
+    if variable.secret:
+        detail = _masked(value)
     else:
-        token = Finding(step=TOKEN_VARIABLE, verdict="ok", detail=_masked(settings.api_token))
-    default = Settings()
-    others: tuple[tuple[str, object, object], ...] = (
-        (BASE_URL_VARIABLE, settings.api_base_url, default.api_base_url),
-        (TIMEOUT_VARIABLE, settings.request_timeout_seconds, default.request_timeout_seconds),
-        (MAX_WAIT_VARIABLE, settings.max_wait_seconds, default.max_wait_seconds),
+        shown = f"{value:g}" if isinstance(value, float) else str(value)
+        detail = f"{shown}, the default" if value == variable.default else shown
+    return Finding(step=variable.name, verdict="ok", detail=detail)
+
+
+def _failed(step: str, failure: Failure, seconds: float | None = None) -> Finding:
+    return Finding(
+        step=step,
+        verdict="FAIL",
+        detail=failure.message,
+        remedy=remedy_and_trace_id(failure, "person"),
+        seconds=seconds,
     )
-    return [token, *(_in_force(*other) for other in others), log_level]
-
-
-def _in_force(variable: str, value: object, default: object) -> Finding:
-    shown = f"{value:g}" if isinstance(value, float) else str(value)
-    detail = f"{shown}, the default" if value == default else shown
-    return Finding(step=variable, verdict="ok", detail=detail)
 
 
 def _masked(token: str) -> str:
-    long_enough = len(token) >= _SHORTEST_SHOWN_TOKEN
-    ending = f", ending in {token[-_SHOWN_OF_TOKEN:]}" if long_enough else ""
+    long_enough = len(token) >= _MIN_SHOWN_TOKEN_LENGTH
+    ending = f", ending in {token[-_SHOWN_TOKEN_CHARACTERS:]}" if long_enough else ""
     return f"set, {len(token)} characters{ending}"
 
 
-async def _way_to_the_api(settings: Settings) -> AsyncIterator[Finding]:
-    """Go the way of a request, one step at a time, as far as it leads."""
+async def _check_network_path(settings: Settings) -> AsyncIterator[Finding]:
+    """Take the route of a request, one step at a time, as far as it leads."""
     if settings.sandbox:
         yield Finding(step="network", verdict="skip", detail="the sandbox is in this process")
         return
@@ -174,31 +180,31 @@ async def _way_to_the_api(settings: Settings) -> AsyncIterator[Finding]:
     try:
         proxy = proxy_for(settings.api_base_url)
         certificates = trusted_certificates() if url.scheme == "https" else None
-    except NetworkSetupError as error:
-        yield Finding(step="network", verdict="FAIL", detail=error.happened, remedy=advice(error))
+    except NetworkConfigurationError as error:
+        yield _failed("network", error.failure)
         return
-    goal = _Goal.of(proxy.url if proxy else url)
+    peer = _Peer.of(proxy.url if proxy else url)
     if proxy:
-        yield Finding(step="proxy", verdict="ok", detail=f"requests go through {goal}")
-    check_goal = f"Check {PROXY_VARIABLES}." if proxy else _CHECK_DIRECT_WAY
-    found = await _take("name", _resolve(goal), goal, check_goal)
-    yield found
-    if not found.failed:
-        found = await _take("connection", _connect(goal), goal, check_goal)
-        yield found
-    if found.failed:
+        yield Finding(step="proxy", verdict="ok", detail=f"requests go through {peer}")
+    check_peer = f"Check {PROXY_VARIABLES}." if proxy else _CHECK_DIRECT_ROUTE
+    finding = await _run_step("name", _resolve(peer), peer, check_peer)
+    yield finding
+    if not finding.failed:
+        finding = await _run_step("connection", _connect(peer), peer, check_peer)
+        yield finding
+    if finding.failed:
         return
     if certificates is None or (proxy and proxy.url.scheme != "https"):
         why = "the proxy is in between" if proxy else "plain http, to this machine only"
         yield Finding(step="TLS", verdict="skip", detail=why)
         return
-    check_tls = check_goal if proxy else _CHECK_TLS
-    yield await _take("TLS", _shake_hands(goal, certificates), goal, check_tls)
+    check_tls = check_peer if proxy else _CHECK_TLS
+    yield await _run_step("TLS", _shake_hands(peer, certificates), peer, check_tls)
 
 
 @dataclass(frozen=True, slots=True)
-class _Goal:
-    """What is connected to first."""
+class _Peer:
+    """What is connected to first: the proxy or the API."""
 
     host: str
     port: int
@@ -211,73 +217,72 @@ class _Goal:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-async def _resolve(goal: _Goal) -> str:
+async def _resolve(peer: _Peer) -> str:
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(goal.host, goal.port, type=socket.SOCK_STREAM)
+    found = await loop.getaddrinfo(peer.host, peer.port, type=socket.SOCK_STREAM)
     addresses = sorted({str(address[0]) for *_, address in found})
-    return f"{goal.host} is {', '.join(addresses)}"
+    return f"{peer.host} is {', '.join(addresses)}"
 
 
-async def _connect(goal: _Goal) -> str:
-    await _open_and_drop(goal)
-    return f"port {goal.port} answers"
+async def _connect(peer: _Peer) -> str:
+    await _open_and_abort(peer)
+    return f"port {peer.port} answers"
 
 
-async def _shake_hands(goal: _Goal, certificates: ssl.SSLContext) -> str:
-    transport = await _open_and_drop(goal, ssl=certificates, server_hostname=goal.host)
+async def _shake_hands(peer: _Peer, certificates: ssl.SSLContext) -> str:
+    transport = await _open_and_abort(peer, ssl=certificates, server_hostname=peer.host)
     return f"{transport.get_extra_info('ssl_object').version()}, the certificate is good"
 
 
-async def _open_and_drop(goal: _Goal, **tls: Any) -> asyncio.WriteTransport:
+async def _open_and_abort(peer: _Peer, **tls: Any) -> asyncio.WriteTransport:
     _, writer = await asyncio.open_connection(
-        # Like httpx, not held up by an address that does not answer while another one does.
-        goal.host,
-        goal.port,
+        peer.host,
+        peer.port,
+        # Like httpx, not held up by one address that does not answer while another one does.
         happy_eyeballs_delay=_HAPPY_EYEBALLS_SECONDS,
         **tls,
     )
-    # Not closed politely, which could take the other side for ever.
+    # Not closed, because the peer may never answer the closing of TLS.
     writer.transport.abort()
     return writer.transport
 
 
-async def _take(step: str, looking: Awaitable[str], goal: _Goal, remedy: str) -> Finding:
-    started = time.monotonic()
+async def _run_step(step: str, awaitable: Awaitable[str], peer: _Peer, remedy: str) -> Finding:
+    start_seconds = time.monotonic()
     failed = True
     try:
         async with asyncio.timeout(STEP_SECONDS):
-            detail, failed = await looking, False
+            detail, failed = await awaitable, False
     except OSError as error:
         # The bound's own error has no number; one of the system is a TimeoutError too.
         ours = isinstance(error, TimeoutError) and not error.errno
         reason = f"no answer in {STEP_SECONDS:g} s" if ours else reason_of(error)
-        detail = f"{goal}: {reason}"
+        detail = f"{peer}: {reason}"
         if isinstance(error, ssl.SSLCertVerificationError):
-            remedy = advice(UntrustedError(""))
+            remedy = remedy_and_trace_id(Failure(UntrustedCertificateError, ""), "person")
     return Finding(
         step=step,
         verdict="FAIL" if failed else "ok",
         detail=detail,
         remedy=remedy if failed else None,
-        seconds=round(time.monotonic() - started, 3),
+        seconds=round(time.monotonic() - start_seconds, 3),
     )
 
 
-async def _token(settings: Settings, transport: httpx.AsyncBaseTransport | None) -> Finding:
-    """Ask for a task that cannot be: who is told that there is none may ask."""
+async def _check_token(startup: Startup) -> Finding:
+    """Look up a task that cannot exist: "not found" means that look-ups are allowed."""
+    settings, transport, redactor = startup
     asked = "the sandbox" if settings.sandbox else settings.api_base_url
-    started = time.monotonic()
-    failure: HailuoTasksError | None = None
+    start_seconds = time.monotonic()
+    failure: Failure | None = None
     try:
-        async with HailuoTasksClient(settings, transport=transport) as client:
+        async with open_client(settings, transport=transport, redactor=redactor) as client:
             if await client.retrieve(IMPOSSIBLE_TASK_ID) is not None:
-                failure = UnreadableAnswerError(f"{asked} tells of a task that cannot be", "")
+                message = f"{asked} tells of a task that cannot be"
+                failure = Failure(UnreadableResponseError, message)
     except HailuoTasksError as error:
-        failure = error
-    return Finding(
-        step="token",
-        verdict="FAIL" if failure else "ok",
-        detail=failure.happened if failure else f"accepted by {asked}",
-        remedy=advice(failure) if failure else None,
-        seconds=round(time.monotonic() - started, 3),
-    )
+        failure = error.failure
+    seconds = round(time.monotonic() - start_seconds, 3)
+    if failure is not None:
+        return _failed("token", failure, seconds)
+    return Finding(step="token", verdict="ok", detail=f"accepted by {asked}", seconds=seconds)

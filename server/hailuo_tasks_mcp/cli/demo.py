@@ -1,5 +1,6 @@
 """`hailuo-tasks-mcp demo`: a conversation with the installed server, as a host would have it."""
 
+import argparse
 import asyncio
 import json
 import shutil
@@ -13,27 +14,26 @@ from typing import Any
 from mcp import Client, StdioServerParameters
 
 from hailuo_tasks_mcp import __version__
-from hailuo_tasks_mcp.errors import BASE_URL_VARIABLE, TOKEN_VARIABLE
-from hailuo_tasks_mcp.sandbox.app import (
+from hailuo_tasks_mcp.sandbox.app import SANDBOX_TOKEN, create_sandbox
+from hailuo_tasks_mcp.sandbox.server import bind_sandbox, sandbox_server, url_of
+from hailuo_tasks_mcp.sandbox.tasks import (
     DOCUMENTED_TASK_ID,
     DOCUMENTED_TIMED_TASK_ID,
     RUN_SECONDS,
     RUNNING_TASK_ID,
-    SANDBOX_TOKEN,
-    create_sandbox,
 )
-from hailuo_tasks_mcp.sandbox.server import bind_sandbox, sandbox_server, url_of
-from hailuo_tasks_mcp.tasks.summarize import RETRIEVE_TASK, RETRIEVE_TASKS_BATCH
+from hailuo_tasks_mcp.settings import BASE_URL_VARIABLE, TOKEN_VARIABLE
+from hailuo_tasks_mcp.tasks.next_steps import RETRIEVE_TASK, RETRIEVE_TASKS_BATCH
 
 WRONG_TOKEN = "not-a-token"  # noqa: S105 - no token at all
 _LINE_LENGTH = 88
 _SCREEN_WIDTH = 100
-# Long enough to see some looks, short enough to sit through.
+# Long enough for some polls, short enough to watch.
 LEFT_TO_RUN_SECONDS = 8.0
 UNKNOWN_TASK_ID = "00000000-0000-4000-8000-000000000000"
 
 
-def run_demo() -> int:
+def run(_: argparse.Namespace) -> int:
     """Print the conversation; return 0 if every call was answered as it should be, else 1."""
     return 0 if asyncio.run(_converse()) else 1
 
@@ -78,7 +78,7 @@ async def _sandbox() -> AsyncIterator[str]:
 
 
 def _server(base_url: str, token: str) -> StdioServerParameters:
-    """Tell how to start the server: by its command or, where none is installed, as a module."""
+    """Return how to start the server: by its command or, where none is installed, as a module."""
     command = shutil.which("hailuo-tasks-mcp", path=sysconfig.get_path("scripts"))
     return StdioServerParameters(
         command=command or sys.executable,
@@ -88,7 +88,7 @@ def _server(base_url: str, token: str) -> StdioServerParameters:
 
 
 async def _call(client: Client, tool: str, arguments: dict[str, Any]) -> bool:
-    """Make a call, print what a model would read, and tell whether it went well."""
+    """Make a call, print what a model would read, and return whether it went well."""
     _print_wrapped(f"> {tool} {json.dumps(arguments)}", "    ")
     result = await client.call_tool(tool, arguments, progress_callback=_print_progress)
     if result.is_error:

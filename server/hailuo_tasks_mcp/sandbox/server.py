@@ -5,15 +5,14 @@ import socket
 import uvicorn
 from starlette.applications import Starlette
 
-from hailuo_tasks_mcp.errors import BASE_URL_VARIABLE, TOKEN_VARIABLE
-from hailuo_tasks_mcp.sandbox.app import (
+from hailuo_tasks_mcp.sandbox.app import SANDBOX_TOKEN, create_sandbox
+from hailuo_tasks_mcp.sandbox.tasks import (
     DOCUMENTED_TASK_ID,
     DOCUMENTED_TIMED_TASK_ID,
     FAILED_TASK_ID,
     RUNNING_TASK_ID,
-    SANDBOX_TOKEN,
-    create_sandbox,
 )
+from hailuo_tasks_mcp.settings import BASE_URL_VARIABLE, TOKEN_VARIABLE
 
 
 def bind_sandbox(port: int) -> socket.socket:
@@ -32,12 +31,12 @@ def url_of(listener: socket.socket) -> str:
 
 
 def sandbox_server(app: Starlette) -> uvicorn.Server:
-    """Make the HTTP server for a sandbox, quiet but for its faults."""
+    """Return the HTTP server for a sandbox, which logs warnings only."""
     return uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
 
 
 def serve_sandbox(port: int) -> None:
-    """Serve a new sandbox until Ctrl-C, after telling how to use it.
+    """Print how to use a new sandbox, and serve it until Ctrl-C.
 
     Raises:
         OSError: the port is taken.

@@ -1,7 +1,6 @@
 """What a record means.
 
-`classify` is the one place that decides on a task's state. It follows, row by row, the table in
-the API's contract.
+`classify` is the one place that decides on a task's state, row by row as in the API's contract.
 """
 
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ State = Literal["pending", "processing", "succeeded", "failed", "not_found", "un
 RUNNING_STATES: frozenset[State] = frozenset({"pending", "processing"})
 DONE_STATES: frozenset[State] = frozenset({"succeeded", "failed", "not_found"})
 
-# The words seen for a video's state, besides the synonyms that cost nothing to know.
+# The words seen for a video's state, and likely synonyms.
 _PENDING_WORDS = frozenset({"pending", "queued", "queueing", "submitted", "preparing"})
 _RUNNING_WORDS = _PENDING_WORDS | {"processing", "running", "in_progress"}
 _FAILED_WORDS = frozenset({"failed", "fail", "error", "cancelled", "canceled"})
@@ -29,48 +28,48 @@ def classify(record: TaskRecord | None) -> State:  # noqa: PLR0911 - a row, a re
         return "not_found"
     response, videos = record.response, record.videos
     success, finished = response.success, record.finished_at is not None
-    structured = record.fault is not None and record.fault.code is not None
-    # A structured error ends a run even without `finished_at`: an unavailable model is told so.
+    structured = record.run_error is not None and record.run_error.code is not None
+    # A structured error ends a run even without `finished_at`, as with an unavailable model.
     refused = success is False and (structured or finished)
 
     # Some video still runs, and nothing else decides against it.
     if not refused and any(_word(video) in _RUNNING_WORDS for video in videos):
-        # In the second envelope the word is the task's own, and can say more.
-        waits = not response.data and _word(videos[0]) in _PENDING_WORDS
-        return "pending" if waits else "processing"
+        # In the second envelope the word is the task's own, which can be pending too.
+        is_pending = not response.data and _word(videos[0]) in _PENDING_WORDS
+        return "pending" if is_pending else "processing"
     # A video can be opened, and none still runs.
     if usable_urls(videos) and success is not False:
         return "succeeded"
-    # The run was refused or every video failed. The table is silent on a structured error where
-    # `success` is not told; error bodies of the API do leave it out, and it ends the run there too.
+    # The run was refused or every video failed. A structured error without `success` is not in the
+    # contract's table; error bodies of the API do leave it out, and it ends the run there too.
     if refused or (structured and success is None) or all_failed(videos):
         return "failed"
     # The run ended without a video; what could not be read may have been one.
     if finished and success and not response.unreadable:
         return "failed"
-    # At most a bare string as its error, and not finished: the platform's passing hiccup.
+    # At most a bare string as its error, and not finished: transient, according to the contract.
     if success is False:
         return "processing"
-    # No data yet, or started. What has finished runs no more, even if it did not tell how it went.
+    # No data yet, or started. What has finished is not running, even if its outcome is missing.
     no_data_yet = success and not videos and not response.unreadable
     if not finished and (no_data_yet or record.started_at is not None):
         return "processing"
     # No response yet.
-    told_nothing = success is None and not videos and record.fault is None
+    no_outcome = success is None and not videos and record.run_error is None
     is_task = record.task_id is not None or record.created_at is not None
-    if is_task and told_nothing and not finished and not response.unreadable:
+    if is_task and no_outcome and not finished and not response.unreadable:
         return "pending"
     return "unknown"
 
 
 def usable_urls(videos: Sequence[Video]) -> list[str]:
-    """Return the URLs that can be opened; what a failed video left behind is not one of them."""
+    """Return the URLs that can be opened, those of failed videos excepted."""
     urls = (usable_url(video.video_url) for video in videos if _word(video) not in _FAILED_WORDS)
     return [url for url in urls if url is not None]
 
 
 def all_failed(videos: Sequence[Video]) -> bool:
-    """Tell whether there are videos and none of them came to be."""
+    """Return whether there are videos and all of them failed."""
     return bool(videos) and count_failed(videos) == len(videos)
 
 

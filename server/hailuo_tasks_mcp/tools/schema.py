@@ -1,7 +1,7 @@
-"""JSON Schemas as hosts can read them.
+"""Flat JSON Schemas.
 
-Several hosts stumble over `anyOf`, `$ref` and `$defs`, and every `title` that a generator adds is
-read, and paid for, by a model. So: everything in place, no null arms, no made-up titles.
+Several hosts do not support `anyOf`, `$ref` and `$defs`, and a generated `title` only costs a model
+tokens. So definitions are inlined, null is left out, and there are no generated titles.
 """
 
 from typing import Any

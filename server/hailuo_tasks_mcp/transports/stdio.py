@@ -1,15 +1,14 @@
 """Serves an MCP server over stdin and stdout, to a clean end.
 
-The SDK's transport gives up what is under way the moment stdin ends. A client that writes its
-requests and closes, as a shell pipe does, would be told "Connection closed" for each of them; so
-the end of stdin is passed on when everything asked has been answered, or `GRACE_SECONDS` later.
+The SDK's transport cancels the requests in flight the moment stdin ends. A client that writes its
+requests and closes stdin, as a shell pipe does, would get "Connection closed" for each of them; so
+the end of stdin is passed on once all of them are answered, or `GRACE_SECONDS` later.
 
-Nor does it answer a line that is no message, and whoever sent it would wait for ever; so that is
-done here, as JSON-RPC has it.
+Nor does it answer a line that is no message, for whose answer the sender would wait for ever; so
+that is done here, with the errors of JSON-RPC.
 """
 
 import json
-import sys
 from typing import Any, Self
 
 import anyio
@@ -33,58 +32,53 @@ GRACE_SECONDS = 1.0
 
 
 def serve_stdio(server: Server[Any]) -> None:
-    """Serve until stdin closes."""
+    """Serve until stdin closes.
+
+    Raises:
+        BrokenPipeError: in a group; the client no longer reads stdout.
+
+    """
     anyio.run(_serve, server)
 
 
 async def _serve(server: Server[Any]) -> None:
-    unanswered = _Unanswered()
-    try:
-        async with stdio_server() as (requests, answers):
-            await server.run(
-                _Requests(requests, unanswered, answers),
-                _Answers(answers, unanswered),
-                server.create_initialization_options(),
-            )
-    except* (BrokenPipeError, ConnectionResetError):
-        # The client is gone, and with it whoever would read the answer. What is left of that in
-        # the transport's buffer is tried once more when Python throws the buffer away.
-        sys.unraisablehook = _but_broken_pipes
+    in_flight = _InFlight()
+    async with stdio_server() as (received, sent):
+        await server.run(
+            _ReceiveStream(received, in_flight, sent),
+            _SendStream(sent, in_flight),
+            server.create_initialization_options(),
+        )
 
 
-def _but_broken_pipes(unraisable: "sys.UnraisableHookArgs") -> None:
-    if not isinstance(unraisable.exc_value, BrokenPipeError):
-        sys.__unraisablehook__(unraisable)
-
-
-class _Unanswered:
-    """The requests that are under way."""
+class _InFlight:
+    """The requests that are not answered yet."""
 
     def __init__(self) -> None:
         self._ids: set[RequestId] = set()
-        self._fewer = anyio.Event()
+        self._answered = anyio.Event()
 
     def add(self, request_id: RequestId) -> None:
         self._ids.add(request_id)
 
     def discard(self, request_id: RequestId | None) -> None:
         self._ids.discard(request_id)
-        self._fewer.set()
-        self._fewer = anyio.Event()
+        self._answered.set()
+        self._answered = anyio.Event()
 
-    async def settle(self) -> None:
-        """Wait until nothing is under way, but not for long."""
+    async def drain(self) -> None:
+        """Wait until all requests are answered, for `GRACE_SECONDS` at most."""
         with anyio.move_on_after(GRACE_SECONDS):
             while self._ids:
-                await self._fewer.wait()
+                await self._answered.wait()
 
 
 class _Stream:
-    """The half of a stream pair that only passes things on."""
+    """What both halves of the stream pair have in common."""
 
-    def __init__(self, inner: Any, unanswered: _Unanswered) -> None:
+    def __init__(self, inner: Any, in_flight: _InFlight) -> None:
         self._inner = inner
-        self._unanswered = unanswered
+        self._in_flight = in_flight
 
     async def aclose(self) -> None:
         await self._inner.aclose()
@@ -96,29 +90,29 @@ class _Stream:
         await self.aclose()
 
 
-class _Requests(_Stream):
-    def __init__(self, inner: Any, unanswered: _Unanswered, answers: Any) -> None:
-        super().__init__(inner, unanswered)
-        self._answers = answers
+class _ReceiveStream(_Stream):
+    def __init__(self, inner: Any, in_flight: _InFlight, sent: Any) -> None:
+        super().__init__(inner, in_flight)
+        self._sent = sent
 
     async def receive(self) -> SessionMessage | Exception:
         try:
             item: SessionMessage | Exception = await self._inner.receive()
         except anyio.EndOfStream:
-            await self._unanswered.settle()
+            await self._in_flight.drain()
             raise
         match item:
-            case ValidationError() if (refusal := _refusal(item)) is not None:
-                await self._answers.send(SessionMessage(refusal))
+            case ValidationError() if (error := _error_for(item)) is not None:
+                await self._sent.send(SessionMessage(error))
             case SessionMessage(message=JSONRPCRequest(id=request_id)):
-                self._unanswered.add(request_id)
+                self._in_flight.add(request_id)
             case SessionMessage(
                 message=JSONRPCNotification(
                     method="notifications/cancelled",
                     params={"requestId": str() | int() as request_id},
                 )
             ):
-                self._unanswered.discard(request_id)
+                self._in_flight.discard(request_id)
         return item
 
     def __aiter__(self) -> Self:
@@ -131,14 +125,14 @@ class _Requests(_Stream):
             raise StopAsyncIteration from None
 
 
-class _Answers(_Stream):
+class _SendStream(_Stream):
     async def send(self, item: SessionMessage) -> None:
         await self._inner.send(item)
         if isinstance(item.message, JSONRPCResponse | JSONRPCError):
-            self._unanswered.discard(item.message.id)
+            self._in_flight.discard(item.message.id)
 
 
-def _refusal(problem: ValidationError) -> JSONRPCError | None:
+def _error_for(problem: ValidationError) -> JSONRPCError | None:
     """Return the answer to a line that is no message; None if it must not have one."""
     line = _line(problem)
     if isinstance(line, str):
@@ -148,7 +142,7 @@ def _refusal(problem: ValidationError) -> JSONRPCError | None:
     request_id = None
     if isinstance(line, dict):
         if line.keys() & {"result", "error"} or ("method" in line and "id" not in line):
-            # An answer to an answer could go on for ever; a notification wants none.
+            # Two sides that answer answers could go on for ever; a notification has none.
             return None
         request_id = line.get("id")
     return _error(
@@ -159,11 +153,11 @@ def _refusal(problem: ValidationError) -> JSONRPCError | None:
 
 
 def _can_be_answered(request_id: Any) -> bool:
-    """Tell whether this is an id that can be written down again."""
+    """Return whether this is an id that an answer can repeat."""
     if isinstance(request_id, str):
-        # Half a surrogate pair cannot.
+        # Half a surrogate pair cannot be encoded.
         return not any("\ud800" <= char <= "\udfff" for char in request_id)
-    # Not bool, which Python counts among the whole numbers.
+    # Not isinstance: a boolean is an int too.
     return type(request_id) is int
 
 
@@ -178,11 +172,11 @@ def _line(problem: ValidationError) -> Any:
         except (ValueError, RecursionError):
             return line
         return value if isinstance(value, dict) else line
-    # It was held against every kind of message, and of one at least it lacks a field.
-    whole = [
+    # It was validated as every kind of message; the input of some detail is the line itself.
+    lines = [
         detail for detail in details if len(detail["loc"]) == 1 + (detail["type"] == "missing")
     ]
-    return whole[0]["input"] if whole else None
+    return lines[0]["input"] if lines else None
 
 
 def _error(request_id: RequestId | None, code: int, message: str) -> JSONRPCError:

@@ -1,0 +1,122 @@
+"""The API's error responses: status and code decide which error one is.
+
+Codes and statuses are those of the API's published list.
+"""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import NamedTuple
+
+from hailuo_tasks_mcp.errors import (
+    AccessDeniedError,
+    BalanceUsedUpError,
+    HailuoTasksError,
+    RateLimitedError,
+    RequestRejectedError,
+    TokenRejectedError,
+    UpstreamError,
+    WrongBaseUrlError,
+)
+from hailuo_tasks_mcp.text import clean_text, identifier
+
+_MESSAGE_LIMIT = 200
+
+
+class ErrorBody(NamedTuple):
+    """What an error body says, cleaned and cut; None for what it does not say."""
+
+    code: str | None
+    message: str | None
+    trace_id: str | None
+
+
+def read_error_body(body: object) -> ErrorBody:
+    """Read an error body in any of its forms: an object, a bare string, null, or none at all."""
+    if not isinstance(body, Mapping):
+        return ErrorBody(None, None, None)
+    error = body.get("error")
+    if isinstance(error, Mapping):
+        code, message = error.get("code"), error.get("message")
+    else:
+        code, message = None, error
+    trace_id = body.get("trace_id")
+    return ErrorBody(
+        # Unquoted in a message, so it must not be able to look like a sentence of ours.
+        identifier(str(code) if isinstance(code, str | int) else None),
+        (clean_text(message, _MESSAGE_LIMIT) or None) if isinstance(message, str) else None,
+        identifier(trace_id if isinstance(trace_id, str) else None),
+    )
+
+
+def error_from_response(
+    status: int, body: object, *, base_url: str, retry_after_seconds: float | None = None
+) -> HailuoTasksError:
+    """Make the error of an error response.
+
+    Args:
+        status: the HTTP status; the API also reports errors under 200.
+        body: the JSON of the response; None if it was none.
+        base_url: where the request was sent.
+        retry_after_seconds: how long the API asks to wait; None if it does not say.
+
+    The code decides before the status, because 400 and 403 each stand for several errors.
+
+    """
+    said = read_error_body(body)
+    kind = _KIND_BY_CODE.get(said.code or "") or _kind_by_status(status)
+    reported = ", ".join(part for part in (f"HTTP {status}", said.code) if part)
+    if said.message:
+        reported += f": {json.dumps(said.message, ensure_ascii=False)}"
+    return kind(
+        f"{_MESSAGES[kind].format(base_url=base_url)} ({reported})",
+        trace_id=said.trace_id,
+        retry_after_seconds=retry_after_seconds,
+        base_url=base_url,
+    )
+
+
+def _kind_by_status(status: int) -> type[HailuoTasksError]:
+    if (
+        status == HTTPStatus.REQUEST_TIMEOUT
+        or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        or status < HTTPStatus.MULTIPLE_CHOICES
+    ):
+        return UpstreamError
+    return _KIND_BY_STATUS.get(
+        status, WrongBaseUrlError if status < HTTPStatus.BAD_REQUEST else RequestRejectedError
+    )
+
+
+_KIND_BY_CODE: dict[str, type[HailuoTasksError]] = {
+    "invalid_token": TokenRejectedError,
+    "token_expired": TokenRejectedError,
+    "no_token": TokenRejectedError,
+    "token_mismatched": TokenRejectedError,
+    "used_up": BalanceUsedUpError,
+    "disabled": AccessDeniedError,
+    "no_api": WrongBaseUrlError,
+    "api_not_implemented": RequestRejectedError,
+    "bad_request": RequestRejectedError,
+    "too_many_requests": RateLimitedError,
+    "api_error": UpstreamError,
+}
+
+_KIND_BY_STATUS: dict[int, type[HailuoTasksError]] = {
+    401: TokenRejectedError,
+    402: BalanceUsedUpError,
+    403: AccessDeniedError,
+    404: WrongBaseUrlError,
+    405: WrongBaseUrlError,
+    429: RateLimitedError,
+}
+
+_MESSAGES: dict[type[HailuoTasksError], str] = {
+    TokenRejectedError: "The API rejected the token",
+    AccessDeniedError: "The API denied access",
+    BalanceUsedUpError: "The account's balance is used up",
+    RequestRejectedError: "The API rejected the request",
+    WrongBaseUrlError: "There is no Hailuo Tasks API at {base_url}",
+    RateLimitedError: "The API's rate limit is reached",
+    UpstreamError: "The API failed",
+}

@@ -1,0 +1,52 @@
+"""What every command that sends requests starts with: effective settings, and the log."""
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from hailuo_tasks_mcp.logs import log_to_stderr
+from hailuo_tasks_mcp.redaction import Redactor
+from hailuo_tasks_mcp.settings import LOG_LEVEL_VARIABLE, Settings, effective_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import httpx
+
+
+class Startup(NamedTuple):
+    """What a command works with.
+
+    Attributes:
+        settings: the effective settings.
+        transport: carries the requests in place of the network, if anything does.
+        redactor: knows the tokens in use; the log shares it.
+
+    """
+
+    settings: Settings
+    transport: "httpx.AsyncBaseTransport | None"
+    redactor: Redactor
+
+
+def start(*, sandbox: bool) -> Startup:
+    """Read the environment and send the log to stderr."""
+    environ: Mapping[str, str] = os.environ
+    transport = None
+    if sandbox:
+        # Here, because most commands run without it, and it takes a while to import.
+        import httpx  # noqa: PLC0415
+
+        from hailuo_tasks_mcp.sandbox.app import (  # noqa: PLC0415
+            SANDBOX_ENVIRONMENT,
+            create_sandbox,
+        )
+
+        # The user's token is not even read, so it cannot be sent; and no request reaches a network.
+        log_level = os.environ.get(LOG_LEVEL_VARIABLE, "")
+        environ = {**SANDBOX_ENVIRONMENT, LOG_LEVEL_VARIABLE: log_level}
+        transport = httpx.ASGITransport(create_sandbox())
+    settings = replace(effective_settings(environ), sandbox=sandbox)
+    redactor = Redactor(settings.api_token)
+    log_to_stderr(settings.log_level, redactor)
+    return Startup(settings, transport, redactor)

@@ -1,0 +1,88 @@
+"""The streams of a command for people: encoding, closed pipes, and a line that shows progress."""
+
+import asyncio
+import io
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
+
+_TICK_SECONDS = 1.0
+
+
+def prepare_streams() -> None:
+    """Make stdout and stderr take any text, line by line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Prompts are in any script, which neither a terminal nor, on Windows, a pipe need have.
+            encoding = None if stream.isatty() else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="replace", line_buffering=True)
+
+
+@contextmanager
+def ignore_broken_pipe() -> Iterator[None]:
+    """End the block quietly when whoever reads the output is gone, as `head` or a host may be.
+
+    What is still in a buffer is written once more when Python drops it; that fails quietly too.
+    """
+    try:
+        yield
+    except* (BrokenPipeError, ConnectionResetError):
+        sys.unraisablehook = _ignore_broken_pipe_hook
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _ignore_broken_pipe_hook(unraisable: "sys.UnraisableHookArgs") -> None:
+    if not isinstance(unraisable.exc_value, BrokenPipeError):
+        sys.__unraisablehook__(unraisable)
+
+
+class ProgressLine:
+    """Shows how far a wait is, in one line that is removed at the end; on a terminal only."""
+
+    def __init__(self) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self._start = 0.0
+        self._wait_seconds = 0.0
+        self._message = ""
+        self._shown_length = 0
+        self._ticking: asyncio.Task[None] | None = None
+
+    async def report(self, waited_seconds: float, wait_seconds: float, message: str) -> None:
+        """Show what is known after a fetch."""
+        self._start = self._clock() - waited_seconds
+        self._wait_seconds, self._message = wait_seconds, message
+        self._show_progress()
+
+    async def __aenter__(self) -> Self:
+        # stderr is None where a daemon has closed it.
+        if sys.stderr is not None and sys.stderr.isatty():
+            self._ticking = asyncio.create_task(self._tick())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._ticking is not None:
+            self._ticking.cancel()
+            await asyncio.wait([self._ticking])
+            # Overwrite what is shown, then return to the start of the line.
+            self._show("")
+            self._show("")
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            self._show_progress()
+
+    def _show_progress(self) -> None:
+        if self._ticking is not None and self._message:
+            waited = min(self._clock() - self._start, self._wait_seconds)
+            self._show(f"{waited:.0f} of {self._wait_seconds:.0f} s: {self._message}")
+
+    def _show(self, text: str) -> None:
+        # A line that wraps could not be overwritten.
+        text = text[: shutil.get_terminal_size().columns - 1]
+        print(f"\r{text:{self._shown_length}}", end="", file=sys.stderr, flush=True)
+        self._shown_length = len(text)

@@ -1,0 +1,134 @@
+"""Argument types that tools share, and how their refusals are worded.
+
+Arguments are validated with the effective `Settings` as pydantic's context.
+"""
+
+import re
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic_core import PydanticCustomError
+
+from hailuo_tasks_mcp.settings import Settings
+from hailuo_tasks_mcp.text import clean_text
+
+MAX_TASK_IDS = 100
+MAX_TASK_ID_LENGTH = 128
+
+_MAX_SHOWN_PROBLEMS = 3
+_MAX_SHOWN_NAME_LENGTH = 64
+
+
+class Arguments(BaseModel):
+    """Base of the arguments of every tool."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+TaskId = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True,
+        min_length=1,
+        max_length=MAX_TASK_ID_LENGTH,
+        pattern=r"^[A-Za-z0-9_.:-]+$",
+    ),
+]
+
+
+# No id holds any of these; hosts and models write lists with all of them.
+_ID_SEPARATORS = re.compile(r"""[\s,;，、；"'\[\]]+""")
+
+
+def _split_ids(value: object) -> object:
+    """Split a list that arrived as one string: JSON, "a, b", or a bare id."""
+    if not isinstance(value, str):
+        return value
+    return [part for part in _ID_SEPARATORS.split(value) if part]
+
+
+def _deduplicate(task_ids: list[str]) -> list[str]:
+    unique = list(dict.fromkeys(task_ids))
+    if not 1 <= len(unique) <= MAX_TASK_IDS:
+        raise PydanticCustomError(
+            "ids_count",
+            "takes 1 to {maximum} different ids in one call, not {count}",
+            {"maximum": MAX_TASK_IDS, "count": len(unique)},
+        )
+    return unique
+
+
+TaskIds = Annotated[
+    list[TaskId],
+    BeforeValidator(_split_ids),
+    AfterValidator(_deduplicate),
+    # Published, but counted without repeats.
+    Field(json_schema_extra={"minItems": 1, "maxItems": MAX_TASK_IDS}),
+]
+
+
+def _whole_seconds(value: object) -> object:
+    """Take null for the default, which some hosts fill in, and no boolean for a number."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("int_type", "")
+    return 0 if value is None else value
+
+
+def _up_to_maximum(wait_seconds: int, info: ValidationInfo) -> int:
+    settings = info.context
+    assert isinstance(settings, Settings)  # noqa: S101 - see the module's docstring
+    maximum = settings.max_wait_seconds
+    if not 0 <= wait_seconds <= maximum:
+        raise PydanticCustomError("wait_seconds", "must be 0 to {maximum}", {"maximum": maximum})
+    return wait_seconds
+
+
+WaitSeconds = Annotated[
+    int,
+    BeforeValidator(_whole_seconds),
+    AfterValidator(_up_to_maximum),
+    Field(
+        description="Seconds to wait for running tasks to end; answers as soon as they have. "
+        "0: at once.",
+        # The maximum depends on the settings, so the tool adds it.
+        json_schema_extra={"minimum": 0},
+    ),
+]
+
+
+def describe_problems(error: ValidationError) -> str:
+    """Return what is wrong with arguments, without repeating their values."""
+    problems = []
+    for detail in error.errors(include_url=False, include_input=False, include_context=False):
+        name, *path = (clean_text(str(step), _MAX_SHOWN_NAME_LENGTH) for step in detail["loc"])
+        place = f"`{name}`" + "".join(f" item {int(step) + 1}" for step in path)
+        problems.append(f"{place} {_PROBLEMS.get(detail['type'], detail['msg'])}")
+    hidden = len(problems) - _MAX_SHOWN_PROBLEMS
+    shown = "; ".join(problems[:_MAX_SHOWN_PROBLEMS])
+    return shown + (f"; and {hidden} more" if hidden > 0 else "")
+
+
+_PROBLEMS = {
+    "extra_forbidden": "is not an argument of this tool",
+    "missing": "is required",
+    "string_type": "must be a string",
+    "string_unicode": "must be well-formed text",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "finite_number": "must be a whole number",
+    "list_type": "must be a list of strings",
+    "string_too_short": "must not be blank",
+    "string_too_long": f"must be at most {MAX_TASK_ID_LENGTH} characters long",
+    "string_pattern_mismatch": "may only hold letters, digits, '-', '_', '.' and ':'",
+}

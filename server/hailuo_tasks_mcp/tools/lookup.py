@@ -1,0 +1,48 @@
+"""What the tools that look tasks up have in common: a wait with progress, and some words."""
+
+from collections.abc import Sequence
+
+from mcp_types import Tool as ToolDefinition
+from mcp_types import ToolAnnotations
+
+from hailuo_tasks_mcp.api.client import LookupResult
+from hailuo_tasks_mcp.settings import Settings
+from hailuo_tasks_mcp.tasks.polling import Fetch, poll
+from hailuo_tasks_mcp.tasks.summarize import describe_progress
+from hailuo_tasks_mcp.tools.tool import ToolContext
+
+READ_ONLY = ToolAnnotations(
+    read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True
+)
+REFUSAL = "Nothing was looked up"
+
+_STATES = (
+    "States: pending or processing (still running), succeeded (`video_urls`), failed (`error`), "
+    "not_found (check the id), unknown (no readable record; see `next_step`). "
+    "To wait for a running task, pass `wait_seconds` instead of asking again and again."
+)
+
+
+def lookup_definition(definition: ToolDefinition, settings: Settings) -> ToolDefinition:
+    """Return what a look-up publishes, with the states and the settings' longest wait added."""
+    definition = definition.model_copy(deep=True)
+    definition.description = f"{definition.description} {_STATES}"
+    definition.input_schema["properties"]["wait_seconds"]["maximum"] = settings.max_wait_seconds
+    return definition
+
+
+async def poll_with_progress(
+    context: ToolContext, fetch: Fetch, task_ids: Sequence[str], wait_seconds: int
+) -> LookupResult:
+    """Return what is known of tasks once they are done or the wait is over.
+
+    Progress is reported after each fetch of a call that waits.
+    """
+
+    async def on_poll(waited_seconds: float, known: LookupResult) -> None:
+        if wait_seconds:
+            message = describe_progress(task_ids, known.records, known.failures, now=context.now())
+            progress = round(min(waited_seconds, wait_seconds), 1)
+            await context.report_progress(progress, wait_seconds, message)
+
+    return await poll(fetch, task_ids, wait_seconds=wait_seconds, on_poll=on_poll)

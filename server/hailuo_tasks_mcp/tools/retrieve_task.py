@@ -1,0 +1,86 @@
+"""The tool `retrieve_task`: the state and the videos of one task."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from mcp_types import Tool as ToolDefinition
+from pydantic import Field
+
+from hailuo_tasks_mcp.api.client import LookupResult
+from hailuo_tasks_mcp.settings import Settings
+from hailuo_tasks_mcp.tasks.answers import TaskSummary
+from hailuo_tasks_mcp.tasks.summarize import summarize_task
+from hailuo_tasks_mcp.tools.arguments import Arguments, TaskId, WaitSeconds
+from hailuo_tasks_mcp.tools.lookup import (
+    READ_ONLY,
+    REFUSAL,
+    lookup_definition,
+    poll_with_progress,
+)
+from hailuo_tasks_mcp.tools.schema import flat_schema
+from hailuo_tasks_mcp.tools.tool import Tool, ToolContext
+
+
+class RetrieveTaskArguments(Arguments):
+    """Arguments of `retrieve_task`."""
+
+    task_id: Annotated[TaskId, Field(description="Task id, as the video generation returned it.")]
+    wait_seconds: WaitSeconds = 0
+
+
+DEFINITION = ToolDefinition(
+    name="retrieve_task",
+    title="Retrieve a Hailuo task",
+    description="Get the state and the video URLs of one Hailuo (MiniMax) "
+    "video-generation task. For two or more ids use retrieve_tasks_batch instead. "
+    "Returns a short JSON object: `done` is true when asking again would change nothing; "
+    "otherwise `next_step` is the call to make. A failed generation is a normal answer.",
+    input_schema=flat_schema(RetrieveTaskArguments, "validation"),
+    output_schema=flat_schema(TaskSummary, "serialization"),
+    annotations=READ_ONLY,
+)
+
+
+def tool(settings: Settings) -> Tool:
+    """Return the tool as these settings publish it."""
+    return Tool(
+        definition=lookup_definition(DEFINITION, settings),
+        arguments=RetrieveTaskArguments,
+        run=run,
+        refusal=REFUSAL,
+    )
+
+
+async def run(context: ToolContext, arguments: RetrieveTaskArguments) -> TaskSummary:
+    """Return the answer for the task."""
+    return summarize(context, arguments, await look_up(context, arguments))
+
+
+async def look_up(context: ToolContext, arguments: RetrieveTaskArguments) -> LookupResult:
+    """Return what is known of the task at the end of the wait.
+
+    Raises:
+        HailuoTasksError: nothing could be learned.
+
+    """
+    task_id = arguments.task_id
+
+    async def fetch(_: Sequence[str], *, within_seconds: float) -> LookupResult:
+        record = await context.client.retrieve(task_id, within_seconds=within_seconds)
+        return LookupResult({} if record is None else {task_id: record}, {})
+
+    return await poll_with_progress(context, fetch, [task_id], arguments.wait_seconds)
+
+
+def summarize(
+    context: ToolContext, arguments: RetrieveTaskArguments, known: LookupResult
+) -> TaskSummary:
+    """Return the answer of what is known."""
+    task_id = arguments.task_id
+    return summarize_task(
+        task_id,
+        known.records.get(task_id),
+        known.failures.get(task_id),
+        now=context.now(),
+        max_wait_seconds=context.settings.max_wait_seconds,
+    )

@@ -1,0 +1,81 @@
+"""The tool `retrieve_tasks_batch`: the states and the videos of several tasks."""
+
+from typing import Annotated
+
+from mcp_types import Tool as ToolDefinition
+from pydantic import Field
+
+from hailuo_tasks_mcp.api.client import LookupResult
+from hailuo_tasks_mcp.settings import Settings
+from hailuo_tasks_mcp.tasks.answers import BatchSummary
+from hailuo_tasks_mcp.tasks.summarize import summarize_batch
+from hailuo_tasks_mcp.tools.arguments import MAX_TASK_IDS, Arguments, TaskIds, WaitSeconds
+from hailuo_tasks_mcp.tools.lookup import (
+    READ_ONLY,
+    REFUSAL,
+    lookup_definition,
+    poll_with_progress,
+)
+from hailuo_tasks_mcp.tools.schema import flat_schema
+from hailuo_tasks_mcp.tools.tool import Tool, ToolContext
+
+
+class RetrieveTasksBatchArguments(Arguments):
+    """Arguments of `retrieve_tasks_batch`."""
+
+    task_ids: Annotated[
+        TaskIds, Field(description=f"1 to {MAX_TASK_IDS} task ids; the answer keeps their order.")
+    ]
+    wait_seconds: WaitSeconds = 0
+
+
+DEFINITION = ToolDefinition(
+    name="retrieve_tasks_batch",
+    title="Retrieve several Hailuo tasks",
+    description="Get the states and the video URLs of several Hailuo (MiniMax) "
+    "video-generation tasks in one call. For a single id use retrieve_task instead. "
+    "Returns `counts` by state, `tasks` in the order asked, and `done`, which is true "
+    "when all are done; otherwise `next_step` is the call for just those that are not.",
+    input_schema=flat_schema(RetrieveTasksBatchArguments, "validation"),
+    output_schema=flat_schema(BatchSummary, "serialization"),
+    annotations=READ_ONLY,
+)
+
+
+def tool(settings: Settings) -> Tool:
+    """Return the tool as these settings publish it."""
+    return Tool(
+        definition=lookup_definition(DEFINITION, settings),
+        arguments=RetrieveTasksBatchArguments,
+        run=run,
+        refusal=REFUSAL,
+    )
+
+
+async def run(context: ToolContext, arguments: RetrieveTasksBatchArguments) -> BatchSummary:
+    """Return the answer for the tasks."""
+    return summarize(context, arguments, await look_up(context, arguments))
+
+
+async def look_up(context: ToolContext, arguments: RetrieveTasksBatchArguments) -> LookupResult:
+    """Return what is known of the tasks at the end of the wait.
+
+    Raises:
+        HailuoTasksError: nothing could be learned of any of them.
+
+    """
+    fetch = context.client.retrieve_batch
+    return await poll_with_progress(context, fetch, arguments.task_ids, arguments.wait_seconds)
+
+
+def summarize(
+    context: ToolContext, arguments: RetrieveTasksBatchArguments, known: LookupResult
+) -> BatchSummary:
+    """Return the answer of what is known."""
+    return summarize_batch(
+        arguments.task_ids,
+        known.records,
+        known.failures,
+        now=context.now(),
+        max_wait_seconds=context.settings.max_wait_seconds,
+    )
