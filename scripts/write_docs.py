@@ -1,4 +1,4 @@
-"""Write into the READMEs what the server itself knows best: its tools and worked answers.
+"""Write the parts of the documents that the code knows best: tools, answers, settings.
 
     python scripts/write_docs.py
 
@@ -8,9 +8,9 @@ test fails while one of them is stale.
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 from mcp import Client
@@ -28,7 +28,14 @@ from hailuo_tasks_mcp.server import create_server
 from hailuo_tasks_mcp.settings import read_settings
 
 ROOT = Path(__file__).parent.parent
-READMES = {"en": ROOT / "README.md", "zh": ROOT / "README.zh-CN.md"}
+
+# Which parts a document must have, and in which language they are.
+DOCUMENTS: Mapping[str, tuple[str, Sequence[str]]] = {
+    "README.md": ("en", ("tools", "succeeded", "environment")),
+    "docs/answers.md": ("en", ("tools", "succeeded", "running", "failed", "batch")),
+    "docs/command-line.md": ("en", ("environment",)),
+    "README.zh-CN.md": ("zh", ("tools", "succeeded", "environment")),
+}
 
 # 2026-11-22, 10:00 UTC: the answers must not change from day to day.
 _NOW = 1_795_341_600.0
@@ -49,8 +56,10 @@ _CHINESE = {
     "tool": "工具",
     "parameter": "参数",
     "type": "类型",
+    "variable": "变量",
     "default": "默认值",
-    "what": "说明",
+    "meaning": "说明",
+    "none": "无",
     ", ": "，",
     "required": "必填",
     "string": "字符串",
@@ -64,62 +73,156 @@ _CHINESE = {
     "Seconds to wait for running tasks to end; answers as soon as they have. 0: at once.": (
         "等待运行中任务结束的最长秒数；任务一结束就返回。0 表示不等待。"
     ),
+    (
+        "Bearer token of Ace Data Cloud, created at "
+        "https://platform.acedata.cloud/console/applications"
+    ): "Ace Data Cloud 的 API Token，在 https://platform.acedata.cloud/console/applications 创建",
+    "Base URL of the API; https, or http to this machine only": (
+        "API 的地址；必须是 https，只有本机可以用 http"
+    ),
+    "Seconds that one attempt of an HTTP request may take; above 0, up to 40": (
+        "HTTP 请求单次尝试的超时秒数；大于 0，最大 40"
+    ),
+    "Highest wait_seconds that a call can ask for, 1 to 3600": (
+        "一次调用能要求的 wait_seconds 上限，1 到 3600"
+    ),
+    "Threshold of the log on stderr: DEBUG, INFO, WARNING, ERROR or CRITICAL": (
+        "写到 stderr 的日志级别：DEBUG、INFO、WARNING、ERROR 或 CRITICAL"
+    ),
 }
 
+Translate = Callable[[str], str]
 
-async def written(language: str, text: str) -> str:
-    """Return the text of a README with its written parts as they should be."""
+
+class Variable(NamedTuple):
+    """An environment variable as the settings describe it."""
+
+    name: str
+    default: str | None
+    meaning: str
+    secret: bool = False
+
+
+def variables() -> Sequence[Variable]:
+    """Return the environment variables, in the order of the documents.
+
+    A stand-in for `hailuo_tasks_mcp.settings.VARIABLES`, to be replaced by it.
+    """
+    return (
+        Variable(
+            "ACEDATACLOUD_API_TOKEN",
+            None,
+            "Bearer token of Ace Data Cloud, created at "
+            "https://platform.acedata.cloud/console/applications",
+            secret=True,
+        ),
+        Variable(
+            "ACEDATACLOUD_API_BASE_URL",
+            "https://api.acedata.cloud",
+            "Base URL of the API; https, or http to this machine only",
+        ),
+        Variable(
+            "HAILUO_REQUEST_TIMEOUT_SECONDS",
+            "15",
+            "Seconds that one attempt of an HTTP request may take; above 0, up to 40",
+        ),
+        Variable(
+            "HAILUO_MAX_WAIT_SECONDS",
+            "50",
+            "Highest wait_seconds that a call can ask for, 1 to 3600",
+        ),
+        Variable(
+            "HAILUO_LOG_LEVEL",
+            "WARNING",
+            "Threshold of the log on stderr: DEBUG, INFO, WARNING, ERROR or CRITICAL",
+        ),
+    )
+
+
+async def written(document: str, text: str) -> str:
+    """Return the text of a document with all of its generated parts as they should be.
+
+    Every part whose comments stand in the text is written; those that the document must have, or
+    else it is refused.
+    """
+    language, required = DOCUMENTS[document]
+
+    def translate(english: str) -> str:
+        return english if language == "en" else _CHINESE[english]
+
+    for name, part in (await _parts(translate)).items():
+        begin_mark = f"<!-- {name}: begin (python scripts/write_docs.py) -->\n"
+        head, begin, rest = text.partition(begin_mark)
+        _, end, tail = rest.partition(f"<!-- {name}: end -->")
+        if begin and end:
+            text = f"{head}{begin}{part}\n{end}{tail}"
+        elif begin or name in required:
+            raise SystemExit(f"{document} has no part named {name}")
+    return text
+
+
+async def _parts(translate: Translate) -> dict[str, str]:
+    """Return all parts, by name."""
     transport = httpx.ASGITransport(
         create_sandbox(now=lambda: _NOW, running_since_seconds=_RUNNING_SINCE_SECONDS)
     )
     settings = read_settings(SANDBOX_ENVIRONMENT)
     server = create_server(settings, transport=transport, now=lambda: _NOW)
+    parts = {"environment": _environment_table(translate)}
     async with Client(server) as client:
-        parts = {"tools": _tool_table((await client.list_tools()).tools, language)}
+        parts["tools"] = _tool_table((await client.list_tools()).tools, translate)
         for name, (tool, arguments) in _CALLS.items():
             parts[name] = _worked_answer(tool, arguments, await client.call_tool(tool, arguments))
-    for name, part in parts.items():
-        begin_mark = f"<!-- {name}: begin (python scripts/write_docs.py) -->\n"
-        head, begin, rest = text.partition(begin_mark)
-        _, end, tail = rest.partition(f"<!-- {name}: end -->")
-        if not (begin and end):
-            raise SystemExit(f"{READMES[language].name} has no part named {name}")
-        text = f"{head}{begin}{part}\n{end}{tail}"
-    return text
+    return parts
 
 
-def _tool_table(tools: list[Tool], language: str) -> str:
-    def said(english: str) -> str:
-        return english if language == "en" else _CHINESE[english]
+def _environment_table(translate: Translate) -> str:
+    rows = [
+        [
+            f"`{variable.name}`",
+            translate("none") if variable.default is None else f"`{variable.default}`",
+            translate(variable.meaning),
+        ]
+        for variable in variables()
+    ]
+    return _table([translate(head) for head in ("variable", "default", "meaning")], rows)
 
-    rows = [[said(head) for head in ("tool", "parameter", "type", "default", "what")], ["---"] * 5]
+
+def _tool_table(tools: Sequence[Tool], translate: Translate) -> str:
+    rows = []
     for tool in tools:
         name = f"`{tool.name}`"
         required = tool.input_schema["required"]
         for parameter, schema in tool.input_schema["properties"].items():
-            default = said("required") if parameter in required else str(schema["default"])
-            kind = _kind(schema, said)
-            rows.append([name, f"`{parameter}`", kind, default, said(schema["description"])])
+            default = translate("required") if parameter in required else f"`{schema['default']}`"
+            kind = _kind(schema, translate)
+            rows.append([name, f"`{parameter}`", kind, default, translate(schema["description"])])
             name = ""
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    heads = ("tool", "parameter", "type", "default", "meaning")
+    return _table([translate(head) for head in heads], rows)
 
 
-def _kind(schema: Mapping[str, Any], said: Callable[[str], str]) -> str:
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _kind(schema: Mapping[str, Any], translate: Translate) -> str:
     """Say what values a parameter takes."""
     match schema:
         case {"type": "string", "minLength": least, "maxLength": most, "pattern": pattern}:
             parts = [
-                said("string"),
-                said("{} to {} characters").format(least, most),
+                translate("string"),
+                translate("{} to {} characters").format(least, most),
                 f"`{pattern}`",
             ]
         case {"type": "integer", "minimum": least, "maximum": most}:
-            parts = [said("integer"), said("{} to {}").format(least, most)]
+            parts = [translate("integer"), translate("{} to {}").format(least, most)]
         case {"type": "array", "minItems": least, "maxItems": most}:
-            parts = [said("list of strings"), said("{} to {} items").format(least, most)]
+            parts = [translate("list of strings"), translate("{} to {} items").format(least, most)]
         case _:
             raise SystemExit(f"no words for {schema}")
-    return said(", ").join(parts)
+    return translate(", ").join(parts)
 
 
 def _worked_answer(tool: str, arguments: Mapping[str, Any], result: CallToolResult) -> str:
@@ -128,7 +231,13 @@ def _worked_answer(tool: str, arguments: Mapping[str, Any], result: CallToolResu
     return f"`{tool} {json.dumps(arguments)}`\n\n```json\n{answer}\n```"
 
 
+def main() -> None:
+    """Write all documents."""
+    for document in DOCUMENTS:
+        path = ROOT / document
+        text = asyncio.run(written(document, path.read_text(encoding="utf-8")))
+        path.write_text(text, encoding="utf-8")
+
+
 if __name__ == "__main__":
-    for _language, _readme in READMES.items():
-        _text = asyncio.run(written(_language, _readme.read_text(encoding="utf-8")))
-        _readme.write_text(_text, encoding="utf-8")
+    main()
