@@ -61,6 +61,7 @@ _CHINESE = {
     "meaning": "说明",
     "none": "无",
     ", ": "，",
+    "`, `": "`、`",
     "required": "必填",
     "string": "字符串",
     "integer": "整数",
@@ -74,67 +75,67 @@ _CHINESE = {
         "等待运行中任务结束的最长秒数；任务一结束就返回。0 表示不等待。"
     ),
     (
-        "Bearer token of Ace Data Cloud, created at "
-        "https://platform.acedata.cloud/console/applications"
-    ): "Ace Data Cloud 的 API Token，在 https://platform.acedata.cloud/console/applications 创建",
-    "Base URL of the API; https, or http to this machine only": (
-        "API 的地址；必须是 https，只有本机可以用 http"
+        "Token of Ace Data Cloud, created at https://platform.acedata.cloud/console/applications."
+    ): "Ace Data Cloud 的 Token，在 https://platform.acedata.cloud/console/applications 创建。",
+    "URL of the API: https, or http to this machine only.": (
+        "API 的地址：必须是 https，只有本机可以用 http。"
     ),
-    "Seconds that one attempt of an HTTP request may take; above 0, up to 40": (
-        "HTTP 请求单次尝试的超时秒数；大于 0，最大 40"
+    "How long one attempt of an HTTP request may take, in seconds, up to 40.": (
+        "HTTP 请求单次尝试的超时秒数，最大 40。"
     ),
-    "Highest wait_seconds that a call can ask for, 1 to 3600": (
-        "一次调用能要求的 wait_seconds 上限，1 到 3600"
-    ),
-    "Threshold of the log on stderr: DEBUG, INFO, WARNING, ERROR or CRITICAL": (
-        "写到 stderr 的日志级别：DEBUG、INFO、WARNING、ERROR 或 CRITICAL"
-    ),
+    (
+        "The highest `wait_seconds` that a call may ask for, 1 to 3600; many hosts end a call "
+        "after 60 seconds."
+    ): "一次调用能要求的 `wait_seconds` 上限，1 到 3600；许多客户端的调用超时是 60 秒。",
+    "Threshold of the log, which goes to stderr.": "日志级别；日志写到 stderr。",
+    " One of {}.": "可选值：{}。",
 }
 
 Translate = Callable[[str], str]
 
 
 class Variable(NamedTuple):
-    """An environment variable as the settings describe it."""
+    """An environment variable as the documents show it."""
 
     name: str
     default: str | None
     meaning: str
-    secret: bool = False
+    choices: tuple[str, ...] = ()
 
 
 def variables() -> Sequence[Variable]:
     """Return the environment variables, in the order of the documents.
 
-    A stand-in for `hailuo_tasks_mcp.settings.VARIABLES`, to be replaced by it.
+    A stand-in for `hailuo_tasks_mcp.settings.VARIABLES`, from which they are to be made.
     """
     return (
         Variable(
             "ACEDATACLOUD_API_TOKEN",
             None,
-            "Bearer token of Ace Data Cloud, created at "
-            "https://platform.acedata.cloud/console/applications",
-            secret=True,
+            "Token of Ace Data Cloud, created at "
+            "https://platform.acedata.cloud/console/applications.",
         ),
         Variable(
             "ACEDATACLOUD_API_BASE_URL",
             "https://api.acedata.cloud",
-            "Base URL of the API; https, or http to this machine only",
+            "URL of the API: https, or http to this machine only.",
         ),
         Variable(
             "HAILUO_REQUEST_TIMEOUT_SECONDS",
             "15",
-            "Seconds that one attempt of an HTTP request may take; above 0, up to 40",
+            "How long one attempt of an HTTP request may take, in seconds, up to 40.",
         ),
         Variable(
             "HAILUO_MAX_WAIT_SECONDS",
             "50",
-            "Highest wait_seconds that a call can ask for, 1 to 3600",
+            "The highest `wait_seconds` that a call may ask for, 1 to 3600; many hosts end a call "
+            "after 60 seconds.",
         ),
         Variable(
             "HAILUO_LOG_LEVEL",
             "WARNING",
-            "Threshold of the log on stderr: DEBUG, INFO, WARNING, ERROR or CRITICAL",
+            "Threshold of the log, which goes to stderr.",
+            ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
         ),
     )
 
@@ -177,14 +178,14 @@ async def _parts(translate: Translate) -> dict[str, str]:
 
 
 def _environment_table(translate: Translate) -> str:
-    rows = [
-        [
-            f"`{variable.name}`",
-            translate("none") if variable.default is None else f"`{variable.default}`",
-            translate(variable.meaning),
-        ]
-        for variable in variables()
-    ]
+    rows = []
+    for variable in variables():
+        default = translate("none") if variable.default is None else f"`{variable.default}`"
+        meaning = translate(variable.meaning)
+        if variable.choices:
+            choices = translate("`, `").join(variable.choices)
+            meaning += translate(" One of {}.").format(f"`{choices}`")
+        rows.append([f"`{variable.name}`", default, meaning])
     return _table([translate(head) for head in ("variable", "default", "meaning")], rows)
 
 
