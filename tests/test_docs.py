@@ -322,15 +322,15 @@ def shape(readme: str) -> dict[str, Any]:
         "rows": len(re.findall(r"^\|", text, re.MULTILINE)),
         "items": len(re.findall(r"^- ", text, re.MULTILINE)),
         "folds": text.count("<details>"),
-        "links inside": [
+        "links inside": sorted(
             target.partition("#")[0]
             for target in re.findall(r"\]\((?!https?:)([^)]+)\)", text)
             if not target.startswith("README")
-        ],
+        ),
         "json": blocks(readme, "json"),
         "commands": [words(command) for command in commands(readme)],
         "calls": re.findall(r"`retrieve_\w+ \{.*\}`", text),
-        "urls": sorted(re.findall(r"https?://[^\s)>`\"，。]+", text)),
+        "urls": sorted(re.findall(r"https?://[^\s)>`\"，。；、）]+", text)),
         "variables": sorted(set(re.findall(r"[A-Z]+(?:_[A-Z]+)+", text))),
     }
 
