@@ -73,8 +73,8 @@ _TITLE = (
     "waited for in a second."
 )
 _CAPTION = (
-    "Calls, progress and answers come from a real run, abridged; ids and videos are the sandbox's. "
-    "What is said around them is scripted."
+    "Calls, progress and answers come from a real run, abridged; ids and videos are the sandbox's.",
+    "What the user and the assistant say is scripted around them.",
 )
 
 Json = dict[str, Any]
@@ -177,7 +177,9 @@ class _Picture:
         self._box(left, width, height, f'rx="14" fill="{fill}"')
         for number, line in enumerate(lines):
             y = self._y + _PADDING + 14 + number * _TEXT_LEADING
-            self._text("say", left + _PADDING, y, escape(line), f'fill="{colour}"')
+            # In the middle of the user's bubble, which is one line, however wide the font is.
+            x, side = (left + width / 2, "middle") if mine else (left + _PADDING, "start")
+            self._text("say", x, y, escape(line), f'fill="{colour}" text-anchor="{side}"')
         self._y += height + _GAP
 
     def call(self, call: _Call, shown: Collection[str]) -> None:
@@ -200,8 +202,10 @@ class _Picture:
 
     def svg(self) -> str:
         """Return the picture with its caption."""
-        self._text("label", _MARGIN + 4, self._y + 10, escape(_CAPTION))
-        height = f"{self._y + 10 + _MARGIN:g}"
+        for line in _CAPTION:
+            self._text("label", _MARGIN + 4, self._y + 10, escape(line))
+            self._y += 19
+        height = f"{self._y + _MARGIN - 10:g}"
         parts = "\n".join(self._parts)
         size = f'width="{_WIDTH}" height="{height}"'
         frame = f'width="{_WIDTH - 1}" height="{float(height) - 1:g}"'
@@ -284,8 +288,8 @@ def _file(task: Mapping[str, Any]) -> str:
 
 
 def _text_width(text: str) -> float:
-    """Estimate the width of text, for the widest of the fonts that may be used."""
-    widths = {"narrow": 0.3, "wide": 0.9, "upper": 0.72, "other": 0.585}
+    """Return about the width of text in the widest of the usual fonts, DejaVu Sans."""
+    widths = {"narrow": 0.36, "wide": 0.98, "upper": 0.7, "other": 0.625}
 
     def kind(char: str) -> str:
         if char in " .,:;'|!/()[]“”iljtfr":

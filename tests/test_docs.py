@@ -330,7 +330,9 @@ def shape(readme: str) -> dict[str, Any]:
         "json": blocks(readme, "json"),
         "commands": [words(command) for command in commands(readme)],
         "calls": re.findall(r"`retrieve_\w+ \{.*\}`", text),
-        "urls": sorted(re.findall(r"https?://[^\s)>`\"，。；、）]+", text)),
+        "urls": sorted(
+            url.rstrip(".,;") for url in re.findall(r"https?://[^\s)>`\"，。；、）]+", text)
+        ),
         "variables": sorted(set(re.findall(r"[A-Z]+(?:_[A-Z]+)+", text))),
     }
 
