@@ -18,19 +18,16 @@ test: .venv/installed-test
 	$(BIN)/mypy
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
 
-bundle: icon.png
+bundle:
 	$(MCPB) validate manifest.json
 	@mkdir -p dist
 	$(MCPB) pack . $(BUNDLE)
-
-icon.png: scripts/draw_icon.py .venv/installed-test
-	$(BIN)/python scripts/draw_icon.py $@
 
 bench: .venv/installed-bench
 	$(BIN)/python benchmarks/compare.py
 
 clean:
-	rm -rf .venv .bench dist icon.png .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .bench dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("hailuo-tasks-mcp needs Python 3.11 or newer; try make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'

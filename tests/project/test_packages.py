@@ -48,7 +48,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
     with zipfile.ZipFile(built / f"{NAME}-py3-none-any.whl") as wheel:
         names = set(wheel.namelist())
 
-    code = {f"hailuo_tasks_mcp/{path.name}" for path in (ROOT / "server").glob("*/*.py")}
+    package = ROOT / "server" / "hailuo_tasks_mcp"
+    code = {str(path.relative_to(ROOT / "server")) for path in package.rglob("*.py")}
     info = f"{NAME}.dist-info"
     assert names == code | {
         "hailuo_tasks_mcp/py.typed",
@@ -84,7 +85,11 @@ def test_the_sdist_holds_what_it_takes_to_build_test_and_bundle(built: Path) -> 
         "manifest.json",
         "server.json",
         ".mcpbignore",
-        "scripts/draw_icon.py",
+        "icon.png",
+        "docs/architecture.md",
+        "docs/conversation.svg",
+        "AGENTS.md",
+        "SECURITY.md",
         "server/main.py",
         "server/hailuo_tasks_mcp/py.typed",
         "tests/helpers.py",
