@@ -1,9 +1,18 @@
 """The environment, read once and checked."""
 
+import re
+from dataclasses import replace
+
 import pytest
 
 from hailuo_tasks_mcp.errors import SettingsError
-from hailuo_tasks_mcp.settings import Settings, read_settings
+from hailuo_tasks_mcp.settings import (
+    VARIABLES,
+    Settings,
+    Variable,
+    effective_settings,
+    read_settings,
+)
 from helpers import TOKEN
 
 
@@ -140,3 +149,28 @@ def test_a_wait_that_is_no_sensible_number_of_seconds_is_refused(value: str) -> 
 def test_a_log_level_that_does_not_exist_is_refused() -> None:
     with pytest.raises(SettingsError, match="HAILUO_LOG_LEVEL must be one of DEBUG, INFO"):
         read_settings({"HAILUO_LOG_LEVEL": "loud"})
+
+
+@pytest.mark.parametrize("variable", VARIABLES.values(), ids=lambda variable: variable.name)
+def test_a_variable_is_described_with_its_bounds(variable: Variable) -> None:
+    described = set(re.findall(r"\d+", variable.meaning))
+
+    assert {f"{bound:g}" for bound in (variable.minimum, variable.maximum) if bound} <= described
+
+
+@pytest.mark.parametrize("variable", VARIABLES.values(), ids=lambda variable: variable.name)
+def test_a_default_may_as_well_be_set(variable: Variable) -> None:
+    environ = {} if variable.default_text is None else {variable.name: variable.default_text}
+
+    assert read_settings(environ) == Settings()
+
+
+@pytest.mark.parametrize("variable", VARIABLES.values(), ids=lambda variable: variable.name)
+def test_a_value_that_cannot_be_used_becomes_the_problem_of_the_settings(
+    variable: Variable,
+) -> None:
+    broken = effective_settings({variable.name: "\x00not usable\x00"})
+
+    assert broken.problem is not None
+    assert variable.name in broken.problem.message
+    assert replace(broken, problem=None) == Settings()

@@ -190,7 +190,7 @@ class Settings:
     api_token: str | None = _variable(
         name=TOKEN_VARIABLE,
         default=None,
-        meaning=f"Token of Ace Data Cloud, created at {PLATFORM_URL}/console/applications.",
+        meaning=f"Token of Ace Data Cloud, created at {PLATFORM_URL}/console/applications",
         parse=_token,
         required=True,
         secret=True,
@@ -199,14 +199,14 @@ class Settings:
     api_base_url: str = _variable(
         name=BASE_URL_VARIABLE,
         default="https://api.acedata.cloud",
-        meaning="URL of the API: https, or http to this machine only.",
+        meaning="URL of the API: https, or http to this machine only",
         parse=_base_url,
         title="API base URL",
     )
     request_timeout_seconds: float = _variable(
         name="HAILUO_REQUEST_TIMEOUT_SECONDS",
         default=15.0,
-        meaning="How long one attempt of an HTTP request may take, in seconds, up to 40.",
+        meaning="How long one attempt of an HTTP request may take, in seconds, up to 40",
         parse=_seconds,
         # Below the 45 seconds that a look-up may take in all.
         maximum=40,
@@ -216,7 +216,7 @@ class Settings:
         # Below the 60 seconds after which several hosts give up a call.
         default=50,
         meaning="The highest `wait_seconds` that a call may ask for, 1 to 3600; many hosts end a "
-        "call after 60 seconds.",
+        "call after 60 seconds",
         parse=_whole_seconds,
         minimum=1,
         maximum=3600,
@@ -225,7 +225,7 @@ class Settings:
     log_level: str = _variable(
         name=LOG_LEVEL_VARIABLE,
         default="WARNING",
-        meaning="Threshold of the log, which goes to stderr.",
+        meaning="Threshold of the log, which goes to stderr",
         parse=_choice,
         choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
     )

@@ -89,4 +89,4 @@ def test_no_url_is_given_that_does_not_exist() -> None:
     text = json.dumps(json.loads((ROOT / "server.json").read_text()))
 
     urls = re.findall(r"https?://[^\s\"]+", text)
-    assert set(urls) == {SCHEMA, Settings().api_base_url, f"{PLATFORM_URL}/console/applications."}
+    assert set(urls) == {SCHEMA, Settings().api_base_url, f"{PLATFORM_URL}/console/applications"}
