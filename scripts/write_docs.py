@@ -66,30 +66,30 @@ _CHINESE = {
     "required": "必填",
     "string": "字符串",
     "integer": "整数",
-    "list of strings": "字符串列表",
+    "list of strings": "字符串数组",
     "{} to {} characters": "{} 到 {} 个字符",
     "{} to {}": "{} 到 {}",
     "{} to {} items": "{} 到 {} 项",
     "Task id, as the video generation returned it.": "视频生成接口返回的任务 ID。",
-    "1 to 100 task ids; the answer keeps their order.": "1 到 100 个任务 ID，结果按此顺序返回。",
+    "1 to 100 task ids; the answer keeps their order.": "1 到 100 个任务 ID，返回顺序不变。",
     "Seconds to wait for running tasks to end; answers as soon as they have. 0: at once.": (
-        "等待运行中任务结束的最长秒数；任务一结束就返回。0 表示不等待。"
+        "任务没结束时最多等多少秒，结束就立即返回；0 表示不等待。"
     ),
     (
-        "Token of Ace Data Cloud, created at https://platform.acedata.cloud/console/applications."
-    ): "Ace Data Cloud 的 Token，在 https://platform.acedata.cloud/console/applications 创建。",
-    "URL of the API: https, or http to this machine only.": (
-        "API 的地址：必须是 https，只有本机可以用 http。"
+        "Token of Ace Data Cloud, created at https://platform.acedata.cloud/console/applications"
+    ): "Ace Data Cloud 的 Token，在 https://platform.acedata.cloud/console/applications 创建",
+    "URL of the API: https, or http to this machine only": (
+        "API 地址，必须是 https；只有本机地址可以用 http"
     ),
-    "How long one attempt of an HTTP request may take, in seconds, up to 40.": (
-        "HTTP 请求单次尝试的超时秒数，最大 40。"
+    "How long one attempt of an HTTP request may take, in seconds, up to 40": (
+        "单次 HTTP 请求的超时秒数，重试另算，最大 40"
     ),
     (
         "The highest `wait_seconds` that a call may ask for, 1 to 3600; many hosts end a call "
-        "after 60 seconds."
-    ): "一次调用能要求的 `wait_seconds` 上限，1 到 3600；许多客户端的调用超时是 60 秒。",
-    "Threshold of the log, which goes to stderr.": "日志级别；日志写到 stderr。",
-    " One of {}.": "可选值：{}。",
+        "after 60 seconds"
+    ): "`wait_seconds` 的最大值，可设为 1 到 3600；很多客户端的调用超时是 60 秒",
+    "Threshold of the log, which goes to stderr": "日志级别，日志写到 stderr",
+    "; one of {}": "；可选值：{}",
 }
 
 Translate = Callable[[str], str]
@@ -140,7 +140,7 @@ def _environment_table(translate: Translate) -> str:
         meaning = translate(variable.meaning)
         if variable.choices:
             choices = translate("`, `").join(variable.choices)
-            meaning += translate(" One of {}.").format(f"`{choices}`")
+            meaning += translate("; one of {}").format(f"`{choices}`")
         rows.append([f"`{variable.name}`", default, meaning])
     return _table([translate(head) for head in ("variable", "default", "meaning")], rows)
 
