@@ -171,12 +171,31 @@ def test_the_icon_is_a_png_square_of_512_pixels() -> None:
     assert struct.unpack(">II", head[16:24]) == (512, 512)
 
 
-def test_the_bundle_holds_what_runs_and_nothing_else(tmp_path: Path) -> None:
-    """As the packer sees it: .mcpbignore, which is read as a .gitignore, and .env* of its own."""
-    copy = littered_copy(tmp_path)
-    patterns = [".env*", *(copy / ".mcpbignore").read_text().splitlines()]
+def packed_files(folder: Path) -> set[str]:
+    """Return what the packer packs.
 
-    packed = set(GitIgnoreSpec.from_lines(patterns).match_tree_files(copy, negate=True))
+    It goes down from the top and asks of each file and folder, by its name without a slash at the
+    end, whether .mcpbignore ignores it. Patterns for folders alone never match.
+    """
+    patterns = [".env*", *(folder / ".mcpbignore").read_text().splitlines()]
+    ignored = GitIgnoreSpec.from_lines(patterns)
+    packed, folders = set(), [folder]
+    while folders:
+        for path in folders.pop().iterdir():
+            name = path.relative_to(folder).as_posix()
+            if ignored.match_file(name):
+                continue
+            if path.is_dir():
+                folders.append(path)
+            else:
+                packed.add(name)
+    return packed
+
+
+def test_the_bundle_holds_what_runs_and_nothing_else(tmp_path: Path) -> None:
+    copy = littered_copy(tmp_path)
+
+    packed = packed_files(copy)
 
     code = {str(path.relative_to(ROOT)) for path in (ROOT / "server").rglob("*.py")}
     assert packed == code | {
