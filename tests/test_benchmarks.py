@@ -18,6 +18,7 @@ from helpers import PATIENCE_SECONDS, settings, task_ids
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
+@pytest.mark.real_time
 def test_the_soak_goes_well_for_some_hundred_calls() -> None:
     result = subprocess.run(  # noqa: S603 - ours
         [sys.executable, str(BENCHMARKS / "soak.py"), "--calls", "300", "--seconds", "60"],
