@@ -54,11 +54,14 @@ class ServerProcess:
         self, process: Process, stdout: asyncio.StreamReader, stop_reading: Callable[[], None]
     ) -> None:
         assert process.stdin
+        assert process.stderr
         self.process = process
         self.stdin = process.stdin
         self.stdout = stdout
         self.stop_reading = stop_reading
         """Closes the end of stdout that is here, as a host does that dies."""
+        # From the beginning: a log that nobody reads stops the server at some hundred kilobytes.
+        self.stderr = asyncio.create_task(process.stderr.read())
 
     async def ask(self, line: bytes) -> Json:
         """Send a request and return the answer to it."""
@@ -71,14 +74,17 @@ class ServerProcess:
 
     async def finish(self, stdin: bytes = b"") -> tuple[list[Json], str]:
         """Send what is left, close stdin, and return what came on stdout and on stderr."""
-        out, (_, err) = await asyncio.gather(self.stdout.read(), self.process.communicate(stdin))
-        return [json.loads(line) for line in out.splitlines()], err.decode()
+        self.stdin.write(stdin)
+        self.stdin.close()
+        out = await self.stdout.read()
+        await self.process.wait()
+        return [json.loads(line) for line in out.splitlines()], (await self.stderr).decode()
 
     async def end(self, number: signal.Signals) -> str:
         """Send a signal and return what came on stderr."""
         self.process.send_signal(number)
-        _, err = await self.process.communicate()
-        return err.decode()
+        await self.process.wait()
+        return (await self.stderr).decode()
 
 
 def measured_command(*command: str) -> tuple[str, ...]:
@@ -121,11 +127,13 @@ async def server_process(
         env=inherited | environ,
     )
     os.close(writing)
+    server = ServerProcess(process, stdout, pipe.close)
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            yield ServerProcess(process, stdout, pipe.close)
+            yield server
     finally:
         pipe.close()
         if process.returncode is None:
             process.kill()
-            await process.wait()
+        await server.stderr
+        await process.wait()

@@ -107,9 +107,10 @@ async def test_a_call_without_an_end_does_not_keep_the_server_alive() -> None:
     assert (err, server.process.returncode) == ("", 0)
 
 
-async def test_a_cancelled_call_is_not_waited_for_when_stdin_closes() -> None:
+async def test_a_cancelled_call_is_not_waited_for_when_stdin_closes(tmp_path: Path) -> None:
     # With a grace beyond the test's patience, the server ends only if it does not wait.
-    patient = (
+    patient = tmp_path / "patient.py"
+    patient.write_text(
         "import sys; from hailuo_tasks_mcp import cli, stdio; "
         "stdio.GRACE_SECONDS = 3600; sys.exit(cli.main())"
     )
@@ -118,7 +119,10 @@ async def test_a_cancelled_call_is_not_waited_for_when_stdin_closes() -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
         async with server_process(
-            command=("-c", patient), ACEDATACLOUD_API_TOKEN=TOKEN, ACEDATACLOUD_API_BASE_URL=url
+            command=(str(patient),),
+            measured=True,
+            ACEDATACLOUD_API_TOKEN=TOKEN,
+            ACEDATACLOUD_API_BASE_URL=url,
         ) as server:
             await shake_hands(server)
             answers, err = await server.finish(message(1, "tools/call", LOOK_UP) + junk + cancelled)
@@ -173,7 +177,7 @@ async def test_without_a_token_the_server_starts_and_a_call_says_what_to_set() -
 )
 async def test_a_setting_that_cannot_be_used_is_told_in_the_log_and_at_each_call(url: str) -> None:
     async with server_process(
-        ACEDATACLOUD_API_TOKEN=TOKEN, ACEDATACLOUD_API_BASE_URL=url
+        measured=True, ACEDATACLOUD_API_TOKEN=TOKEN, ACEDATACLOUD_API_BASE_URL=url
     ) as server:
         await shake_hands(server)
         answer = await server.ask(message(1, "tools/call", LOOK_UP))
