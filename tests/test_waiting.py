@@ -29,7 +29,6 @@ from helpers import (
     NOW,
     Answer,
     Json,
-    ScriptedApi,
     call,
     clock,
     data_of,
