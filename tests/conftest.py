@@ -1,7 +1,8 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from hypothesis import settings
@@ -24,6 +25,30 @@ for variable in list(os.environ):
 settings.register_profile("default", deadline=None, max_examples=300)
 settings.register_profile("ci", deadline=None, max_examples=300, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+_BEYOND_THE_PROCESS = {
+    *("socket.bind", "socket.connect", "socket.getaddrinfo"),
+    *("subprocess.Popen", "os.exec", "os.fork", "os.posix_spawn", "os.system"),
+}
+_seen: list[str] = []
+
+
+def _watch(event: str, _: object) -> None:
+    if event in _BEYOND_THE_PROCESS:
+        _seen.append(event)
+
+
+# Cannot be taken back, so it is added once and for all tests.
+sys.addaudithook(_watch)
+
+
+@pytest.fixture(autouse=True)
+def _within_the_process(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that opens a socket or starts a process without being marked so."""
+    _seen.clear()
+    yield
+    if not request.node.get_closest_marker("real_time"):
+        assert _seen == [], "Mark this test with real_time"
 
 
 def pytest_asyncio_loop_factories(

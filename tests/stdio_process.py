@@ -6,9 +6,11 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+
+from coverage import Coverage
 
 from helpers import PATIENCE_SECONDS, Json
 
@@ -48,12 +50,18 @@ INITIALIZED = message(None, "notifications/initialized")
 class ServerProcess:
     """A running server."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(
+        self, process: Process, stdout: asyncio.StreamReader, stop_reading: Callable[[], None]
+    ) -> None:
         assert process.stdin
-        assert process.stdout
+        assert process.stderr
         self.process = process
         self.stdin = process.stdin
-        self.stdout = process.stdout
+        self.stdout = stdout
+        self.stop_reading = stop_reading
+        """Closes the end of stdout that is here, as a host does that dies."""
+        # From the beginning: a log that nobody reads stops the server at some hundred kilobytes.
+        self.stderr = asyncio.create_task(process.stderr.read())
 
     async def ask(self, line: bytes) -> Json:
         """Send a request and return the answer to it."""
@@ -66,39 +74,66 @@ class ServerProcess:
 
     async def finish(self, stdin: bytes = b"") -> tuple[list[Json], str]:
         """Send what is left, close stdin, and return what came on stdout and on stderr."""
-        out, err = await self.process.communicate(stdin)
-        return [json.loads(line) for line in out.splitlines()], err.decode()
+        self.stdin.write(stdin)
+        self.stdin.close()
+        out = await self.stdout.read()
+        await self.process.wait()
+        return [json.loads(line) for line in out.splitlines()], (await self.stderr).decode()
 
     async def end(self, number: signal.Signals) -> str:
         """Send a signal and return what came on stderr."""
         self.process.send_signal(number)
-        _, err = await self.process.communicate()
-        return err.decode()
+        await self.process.wait()
+        return (await self.stderr).decode()
+
+
+def measured_command(*command: str) -> tuple[str, ...]:
+    """Return the command of a Python process whose lines count, where this one's are counted.
+
+    To trace it makes the start of a process half as slow again, so it is for the few that run what
+    no test runs in this process.
+    """
+    return ("-m", "coverage", "run", *command) if Coverage.current() else command
 
 
 @asynccontextmanager
 async def server_process(
-    *arguments: str, command: tuple[str, ...] = ("-m", "hailuo_tasks_mcp"), **environ: str
+    *arguments: str,
+    command: tuple[str, ...] = ("-m", "hailuo_tasks_mcp"),
+    measured: bool = False,
+    **environ: str,
 ) -> AsyncIterator[ServerProcess]:
     """Start the command with nothing of this package's in its environment but what is given."""
+    if measured:
+        command = measured_command(*command)
     inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("ACEDATACLOUD_", "HAILUO_"))
     }
+    # A pipe of our own, so that this end of it can be closed before the process ends.
+    reading, writing = os.pipe()
+    stdout = asyncio.StreamReader()
+    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(stdout), os.fdopen(reading, "rb")
+    )
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *command,
         *arguments,
         stdin=PIPE,
-        stdout=PIPE,
+        stdout=writing,
         stderr=PIPE,
         env=inherited | environ,
     )
+    os.close(writing)
+    server = ServerProcess(process, stdout, pipe.close)
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            yield ServerProcess(process)
+            yield server
     finally:
+        pipe.close()
         if process.returncode is None:
             process.kill()
-            await process.wait()
+        await server.stderr
+        await process.wait()

@@ -1,6 +1,5 @@
 """The token is nowhere but in the header that carries it, whatever comes back."""
 
-import gc
 import json
 from typing import Any
 
@@ -80,10 +79,6 @@ async def test_no_error_and_no_repr_holds_the_token(echo: Answer) -> None:
 
         assert TOKEN not in repr(came) + str(came)
         assert TOKEN not in repr(client) + repr(settings())
-        # None of this package's objects, wherever they are kept.
-        for thing in gc.get_objects():
-            if type(thing).__module__.startswith("hailuo_tasks_mcp"):
-                assert TOKEN not in repr(thing)
 
 
 @pytest.mark.real_time
@@ -103,9 +98,10 @@ async def test_the_log_never_holds_the_token_whatever_comes_back() -> None:
 
     async def on_connection(reader: Any, writer: Any) -> None:
         nonlocal asked
+        answer = answers[asked % len(answers)]
         asked += 1
         assert TOKEN.encode() in await read_request(reader)
-        writer.write(answers[asked % len(answers)])
+        writer.write(answer)
         await writer.drain()
 
     async with raw_server(on_connection) as address:
@@ -117,23 +113,21 @@ async def test_the_log_never_holds_the_token_whatever_comes_back() -> None:
         async with server_process(**environ) as server:
             await server.ask(initialize("2025-06-18"))
             server.stdin.write(INITIALIZED)
-            told = [
-                await server.ask(
-                    message(number, "tools/call", {"name": tool, "arguments": arguments})
-                )
-                for number, (tool, arguments) in enumerate(
-                    [
-                        ("retrieve_task", {"task_id": "t"}),
-                        ("retrieve_tasks_batch", {"task_ids": ["t", "u"]}),
-                        ("retrieve_task", {"task_id": TOKEN * 20}),
-                    ]
-                    * 6
-                )
-            ]
+            calls = [
+                ("retrieve_task", {"task_id": "t"}),
+                ("retrieve_tasks_batch", {"task_ids": ["t", "u"]}),
+                ("retrieve_task", {"task_id": TOKEN * 20}),
+            ] * len(answers)
+            # All at once: each is tried again after a pause, and the pauses need not add up.
+            for number, (tool, arguments) in enumerate(calls):
+                call = {"name": tool, "arguments": arguments}
+                server.stdin.write(message(number, "tools/call", call))
+            told = [await server.stdout.readline() for _ in calls]
             rest, err = await server.finish()
 
-    assert asked > 12
+    assert asked > 2 * len(answers)
     assert rest == []
     assert "[token]" in err
     assert TOKEN not in err
-    assert TOKEN not in repr(told)
+    assert all(told)
+    assert TOKEN.encode() not in b"".join(told)

@@ -97,6 +97,7 @@ async def test_an_ipv6_address_is_written_as_one(capsys: pytest.CaptureFixture[s
     assert failed["detail"].startswith("[::1]:9: ")
 
 
+@pytest.mark.real_time
 def test_without_a_token_it_says_which_variable_to_set(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

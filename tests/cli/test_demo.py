@@ -6,6 +6,8 @@ from hailuo_tasks_mcp.cli import demo
 from hailuo_tasks_mcp.cli.main import main
 from helpers import DOCUMENTED_ID
 
+pytestmark = pytest.mark.real_time
+
 
 def test_the_demo_shows_a_whole_conversation(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["demo"]) == 0

@@ -288,10 +288,11 @@ async def test_a_pipe_gets_any_script_whatever_its_encoding(option: str) -> None
             PYTHONIOENCODING="ascii",
         ) as process,
     ):
-        out, err = await process.process.communicate()
+        out = await process.stdout.read()
+        _, err = await process.finish()
 
     assert "海螺 🐚" in out.decode()
-    assert (process.process.returncode, err) == (0, b"")
+    assert (process.process.returncode, err) == (0, "")
 
 
 @pytest.mark.real_time

@@ -18,6 +18,7 @@ from repository import ROOT
 BENCHMARKS = ROOT / "benchmarks"
 
 
+@pytest.mark.real_time
 def test_the_soak_goes_well_for_some_hundred_calls() -> None:
     result = subprocess.run(  # noqa: S603 - ours
         [sys.executable, str(BENCHMARKS / "soak.py"), "--calls", "300", "--seconds", "60"],

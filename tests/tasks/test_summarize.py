@@ -67,23 +67,20 @@ def test_a_running_task_tells_its_age_and_the_next_call() -> None:
 
 
 def test_a_pending_task_without_times_still_names_the_next_call() -> None:
-    assert summarize({"id": "t"})["next_step"] == (
-        "Not started yet (a run takes 1-2 minutes): "
-        'call retrieve_task(task_id="t", wait_seconds=50), '
-        "which answers once it is done, or after 50 s as it is."
-    )
+    next_step = summarize({"id": "t"})["next_step"]
+
+    assert next_step.startswith("Not started yet ")
+    assert ': call retrieve_task(task_id="t", wait_seconds=50), ' in next_step
 
 
 def test_a_task_that_runs_far_too_long_is_said_to_be_stuck() -> None:
     answer = summarize(record(started_at=1), now=NOW + 3600)
 
     assert answer["elapsed_seconds"] == 3632
-    assert answer["next_step"] == (
-        "Still running after 3632 s (a run takes 1-2 minutes): "
+    assert (
         "tell the user that it may be stuck, at 60 minutes, and, if they wait on, "
         'call retrieve_task(task_id="t", wait_seconds=50), '
-        "which answers once it is done, or after 50 s as it is."
-    )
+    ) in answer["next_step"]
 
 
 def test_a_failed_task_tells_why_and_its_trace_id() -> None:
