@@ -54,14 +54,18 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def modules() -> set[str]:
+    """Return the files of all modules of the package, as the wheel has them."""
+    server = ROOT / "server"
+    return {str(path.relative_to(server)) for path in server.rglob("hailuo_tasks_mcp/**/*.py")}
+
+
 def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
     with zipfile.ZipFile(built / f"{NAME}-py3-none-any.whl") as wheel:
         names = set(wheel.namelist())
 
-    package = ROOT / "server" / "hailuo_tasks_mcp"
-    code = {str(path.relative_to(ROOT / "server")) for path in package.rglob("*.py")}
     info = f"{NAME}.dist-info"
-    assert names == code | {
+    assert names == modules() | {
         "hailuo_tasks_mcp/py.typed",
         f"{info}/METADATA",
         f"{info}/RECORD",
@@ -85,6 +89,7 @@ def test_the_sdist_holds_what_it_takes_to_build_test_and_bundle(built: Path) -> 
     with tarfile.open(built / f"{NAME}.tar.gz") as sdist:
         names = {name.removeprefix(f"{NAME}/") for name in sdist.getnames()}
 
+    assert names >= {f"server/{module}" for module in modules()}
     assert names >= {
         "README.md",
         "README.zh-CN.md",
