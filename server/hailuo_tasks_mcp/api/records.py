@@ -144,8 +144,9 @@ def _response(value: object) -> object:
 class TaskRecord(_Lenient):
     """A task as the API describes it, in either envelope.
 
-    The first envelope has `request` and `response`; the second has `status`, `content`, `model`
-    and `error` at the top. Times are Unix seconds, `elapsed` is seconds.
+    The first envelope, which is documented, has `request` and `response`; the second, seen in one
+    of the vendor's clients, has `status`, `content`, `model` and `error` at the top. Times are Unix
+    seconds, `elapsed` is seconds.
     """
 
     id: Text = None
