@@ -367,7 +367,8 @@ async def test_a_packed_body_that_unpacks_into_nothing_for_ever_is_abandoned() -
     assert api.requests == 1
 
 
-@pytest.mark.parametrize("more", [b" ", gzip.compress(b" "), b"x" * 1_000_000])
+# Without the time of day, which would name the test differently in each worker.
+@pytest.mark.parametrize("more", [b" ", gzip.compress(b" ", mtime=0), b"x" * 1_000_000])
 @pytest.mark.parametrize("apart", [True, False])
 async def test_what_follows_a_packed_body_is_not_read_on_and_on(more: bytes, apart: bool) -> None:
     body = gzip.compress(b"{}")
@@ -397,8 +398,8 @@ async def test_a_header_in_no_known_encoding_does_no_harm() -> None:
 @pytest.mark.parametrize(
     ("encoding", "body"),
     [
-        ("gzip", gzip.compress(b"{}")),
-        ("GZIP ", gzip.compress(b"{}")),
+        ("gzip", gzip.compress(b"{}", mtime=0)),
+        ("GZIP ", gzip.compress(b"{}", mtime=0)),
         ("identity", b"{}"),
         ("", b"{}"),
     ],

@@ -55,7 +55,7 @@ async def test_the_stand_in_answers_as_the_api_does_and_counts() -> None:
         await process.wait()
 
     assert classify(one) == "succeeded"
-    assert list(several.records) == task_ids(150)
+    assert several.records.keys() == set(task_ids(150))
     # Of a batch without a limit, only the first page.
     assert len(page["items"]) == 12
     assert asked == "4"
