@@ -219,8 +219,8 @@ class ApiClient:
                 f"The proxy refuses to reach {base_url} ({reason})", variables=PROXY_VARIABLES
             )
         broke_off = isinstance(error, httpx.ReadError | httpx.RemoteProtocolError)
-        happened = "broke off before it had answered" if broke_off else "could not be reached"
-        return UnreachableError(f"{base_url} {happened} ({reason})")
+        problem = "broke off before it had answered" if broke_off else "could not be reached"
+        return UnreachableError(f"{base_url} {problem} ({reason})")
 
     def _read_response(self, response: httpx.Response) -> dict[str, Any]:
         """Return the JSON object of a response, redacted in case the API echoed a token."""
