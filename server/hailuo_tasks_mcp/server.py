@@ -1,7 +1,7 @@
 """Assembles the MCP server from settings."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import httpx
@@ -27,6 +27,8 @@ from hailuo_tasks_mcp.text import clean_text
 from hailuo_tasks_mcp.tools.catalog import tools_for
 from hailuo_tasks_mcp.tools.tool import Clock, ToolContext, run_tool
 
+CallerToken = Callable[[ServerRequestContext[HttpPool]], str | None]
+
 INSTRUCTIONS = (
     "Reports on Hailuo (MiniMax) video generations at Ace Data Cloud, known by their task ids; "
     f"one takes {USUAL_DURATION}. "
@@ -48,6 +50,7 @@ def create_server(
     *,
     transport: httpx.AsyncBaseTransport | None = None,
     redactor: Redactor | None = None,
+    caller_token: CallerToken | None = None,
     now: Clock = time.time,
 ) -> Server[HttpPool]:
     """Return a server that is ready to be run.
@@ -56,6 +59,8 @@ def create_server(
         settings: everything that the environment decides.
         transport: carries the HTTP requests in place of the network.
         redactor: knows the tokens in use; shared with the log, so that it holds none of them.
+        caller_token: returns the token of whoever sent a request; by default that of the settings,
+            because over stdio the only caller is the one who set the environment.
         now: returns the time, in Unix seconds, against which the age of a task is computed.
 
     """
@@ -84,8 +89,7 @@ def create_server(
             raise MCPError(
                 code=INVALID_PARAMS, message=f"Unknown tool: {name}. Tools: {', '.join(tools)}."
             )
-        # Over stdio, the only caller is the one whose token is in the environment.
-        token = settings.api_token
+        token = caller_token(request) if caller_token else settings.api_token
         with redactor.using(token):
             context = ToolContext(
                 client=ApiClient(settings, request.lifespan_context, token, redactor),

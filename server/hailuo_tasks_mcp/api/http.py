@@ -137,7 +137,11 @@ class HttpPool:
         if isinstance(result, httpx.Response):
             return result
         assert result is not None  # noqa: S101 - there is at least one attempt
-        raise result from None
+        try:
+            raise result
+        finally:
+            # Its traceback refers to this frame, so this frame must not refer to it.
+            del result
 
     async def _attempt(
         self, transport: httpx.AsyncBaseTransport, request: httpx.Request
@@ -168,7 +172,7 @@ class HttpPool:
                     ) from error
                 if not isinstance(error, _TRANSIENT_ERRORS):
                     raise
-                return error.with_traceback(None)
+                return error
         logger.debug("HTTP %d, %d bytes", response.status_code, len(content))
         # As bytes: a header may hold bytes of no encoding.
         kept = (b"content-type", b"retry-after")
