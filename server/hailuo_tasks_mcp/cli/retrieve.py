@@ -41,7 +41,7 @@ async def run_retrieve(
         startup: the settings, and what carries the requests.
         task_ids: the tasks; one is looked up alone, several in a batch.
         wait_seconds: how long to wait for those that run; not bound by the maximum for models,
-            because a person is more unlimited than a host.
+            because a person can wait longer than a host.
         as_json: print what a model gets in place of a block for each task.
 
     Returns:
