@@ -18,8 +18,7 @@ from mcp_types import (
 )
 
 from hailuo_tasks_mcp import __version__
-from hailuo_tasks_mcp.api.client import ApiClient
-from hailuo_tasks_mcp.api.http import HttpPool
+from hailuo_tasks_mcp.api.client import Api
 from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.next_steps import RETRIEVE_TASK, RETRIEVE_TASKS_BATCH, USUAL_DURATION
@@ -49,7 +48,7 @@ def create_server(
     transport: httpx.AsyncBaseTransport | None = None,
     redactor: Redactor | None = None,
     now: Clock = time.time,
-) -> Server[HttpPool]:
+) -> Server[Api]:
     """Return a server that is ready to be run.
 
     Args:
@@ -63,12 +62,12 @@ def create_server(
     tools = {tool.name: tool for tool in tools_for(settings)}
 
     @asynccontextmanager
-    async def lifespan(_: Server[HttpPool]) -> AsyncIterator[HttpPool]:
-        async with HttpPool(settings, transport=transport) as pool:
-            yield pool
+    async def lifespan(_: Server[Api]) -> AsyncIterator[Api]:
+        async with Api(settings, redactor, transport=transport) as api:
+            yield api
 
     async def on_list_tools(
-        _: ServerRequestContext[HttpPool], params: PaginatedRequestParams | None
+        _: ServerRequestContext[Api], params: PaginatedRequestParams | None
     ) -> ListToolsResult:
         if params is not None and params.cursor is not None:
             # All tools fit on one page, so no cursor was ever given out.
@@ -76,7 +75,7 @@ def create_server(
         return ListToolsResult(tools=[tool.definition for tool in tools.values()])
 
     async def on_call_tool(
-        request: ServerRequestContext[HttpPool], params: CallToolRequestParams
+        request: ServerRequestContext[Api], params: CallToolRequestParams
     ) -> CallToolResult:
         tool = tools.get(params.name)
         if tool is None:
@@ -88,7 +87,7 @@ def create_server(
         token = settings.api_token
         with redactor.using(token):
             context = ToolContext(
-                client=ApiClient(settings, request.lifespan_context, token, redactor),
+                client=request.lifespan_context.client(token),
                 settings=settings,
                 now=now,
                 report_progress=request.session.report_progress,

@@ -1,58 +1,32 @@
-"""The tasks of the API: ids in, records out."""
+"""The tasks of the platform: ids in, records out, whichever service knows them."""
 
 import asyncio
-import json
-import re
+import hashlib
+import math
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from enum import Enum
+from typing import NamedTuple, Self
 
-import anyio
 import httpx
 
-from hailuo_tasks_mcp.api.error_responses import error_from_response
-from hailuo_tasks_mcp.api.http import (
-    MAX_RESPONSE_BYTES,
-    HttpPool,
-    ResponseTooLargeError,
-    retry_after_seconds,
-)
-from hailuo_tasks_mcp.api.network import PROXY_VARIABLES
-from hailuo_tasks_mcp.api.records import (
-    TaskPage,
-    TaskRecord,
-    holds_task,
-    read_page,
-    read_record,
-    reports_error,
-)
-from hailuo_tasks_mcp.errors import (
-    Failure,
-    HailuoTasksError,
-    NetworkConfigurationError,
-    TokenMissingError,
-    UnreachableError,
-    UnreadableResponseError,
-)
+from hailuo_tasks_mcp.api.batching import LookupQueue, Outcome
+from hailuo_tasks_mcp.api.http import HttpPool
+from hailuo_tasks_mcp.api.lookups import LookupSender
+from hailuo_tasks_mcp.api.records import TaskRecord
+from hailuo_tasks_mcp.api.services import SERVICES, Service
+from hailuo_tasks_mcp.errors import Failure, TokenMissingError, UnreachableError
 from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import Settings
-from hailuo_tasks_mcp.text import clean_text
 
-TASKS_PATH = "/hailuo/tasks"
-# Both actions of TASKS_PATH only read, so the API may receive one more than once.
-MAX_LOOKUP_ATTEMPTS = 3
-IDS_PER_REQUEST = 100
-# Of one batch, so that a long list of ids does not use up what the API allows.
-MAX_CONCURRENT_REQUESTS = 4
 # How long a look-up may take in all, every attempt and every page included.
 LOOKUP_SECONDS = 44.0
-
-
-class _Deadline(NamedTuple):
-    """When a look-up must have ended: on the event loop's clock, and how far ahead that was."""
-
-    at: float
-    within_seconds: float
+# When a service has not answered by then, the other one is asked too.
+_HEDGE_SECONDS = 1.0
+# How long the other service is waited for once something is known.
+_STRAGGLER_SECONDS = 2.0
+_MAX_REMEMBERED_IDS = 10_000
 
 
 class LookupResult(NamedTuple):
@@ -68,189 +42,270 @@ class LookupResult(NamedTuple):
     failures: dict[str, Failure]
 
 
-class ApiClient:
-    """What can be asked of the API, on behalf of one caller.
+class _Unanswered(Enum):
+    UNANSWERED = "unanswered"
 
-    Cheap to make, so that each call has its own; several things can be asked at once.
+
+UNANSWERED = _Unanswered.UNANSWERED
+
+
+class _Caller:
+    """What is kept of a caller between calls, apart from that of all others.
+
+    Attributes:
+        queue: the caller's look-ups.
+        services: which service knew an id, the ids last used at the end.
+        order: the services, the one that last knew an id first.
+
+    """
+
+    def __init__(self, sender: LookupSender) -> None:
+        self.queue = LookupQueue(sender.send)
+        self.services: OrderedDict[str, Service] = OrderedDict()
+        self.order: tuple[Service, ...] = SERVICES
+
+    def remember(self, task_id: str, service: Service) -> None:
+        self.services[task_id] = service
+        self.services.move_to_end(task_id)
+        if len(self.services) > _MAX_REMEMBERED_IDS:
+            self.services.popitem(last=False)
+        self.order = (service, *(other for other in SERVICES if other is not service))
+
+
+class Api:
+    """The platform's API, for any number of callers.
+
+    Use it as an async context manager.
 
     Args:
-        settings: where the API is, and whether requests may be sent at all.
-        pool: sends the requests.
-        token: the caller's bearer token; None if there is none.
+        settings: where the API is, how long an attempt may take, and whether requests may be sent.
         redactor: knows the tokens in use, which no response may bring back.
+        transport: carries the requests in place of the network.
 
     """
 
     def __init__(
-        self, settings: Settings, pool: HttpPool, token: str | None, redactor: Redactor
+        self,
+        settings: Settings,
+        redactor: Redactor,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._settings = settings
-        self._pool = pool
-        self._token = token
         self._redactor = redactor
+        self._pool = HttpPool(settings, transport=transport)
+        # By a digest, so that no token is kept.
+        self._callers: OrderedDict[bytes, _Caller] = OrderedDict()
+        self._closed = False
 
-    async def retrieve(
-        self, task_id: str, *, within_seconds: float = LOOKUP_SECONDS
-    ) -> TaskRecord | None:
-        """Return the record of one task; None if the API does not know it.
+    @property
+    def base_url(self) -> str:
+        """Where the API is."""
+        return self._settings.api_base_url
 
-        Args:
-            task_id: the task's id.
-            within_seconds: how long it may take in all.
+    async def __aenter__(self) -> Self:
+        """Return the API; connections are opened when they are needed."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Cancel what is in flight and close all connections, for good."""
+        self._closed = True
+        for caller in self._callers.values():
+            await caller.queue.aclose()
+        await self._pool.__aexit__()
+
+    def client(self, token: str | None) -> "ApiClient":
+        """Return a client for the caller with this bearer token; None if there is none."""
+        return ApiClient(self, token)
+
+    def caller(self, token: str | None) -> _Caller:
+        """Return what is kept of a caller.
 
         Raises:
-            HailuoTasksError: no request could be sent, or no usable response came in time.
+            HailuoTasksError: no request may be sent.
 
         """
-        body = await self._post({"action": "retrieve", "id": task_id}, _deadline(within_seconds))
-        record = read_record(body)
-        if record is not None and record.task_id not in {None, task_id}:
-            raise self._unreadable("the record of another task", "the task asked for")
-        return record
+        if self._settings.problem is not None:
+            raise self._settings.problem.to_error()
+        if token is None:
+            raise TokenMissingError("No API token is set")
+        if self._closed:
+            raise RuntimeError("This API is closed")
+        key = hashlib.sha256(token.encode()).digest()
+        caller = self._callers.get(key)
+        if caller is None:
+            sender = LookupSender(self._settings, self._pool, self._redactor, token)
+            caller = self._callers[key] = _Caller(sender)
+        self._callers.move_to_end(key)
+        return caller
 
-    async def retrieve_batch(
-        self, task_ids: Iterable[str], *, within_seconds: float = LOOKUP_SECONDS
+
+class ApiClient:
+    """What can be asked of the API, on behalf of one caller.
+
+    Cheap to make, so that each call has its own; several things can be asked at once.
+    """
+
+    def __init__(self, api: Api, token: str | None) -> None:
+        self._api = api
+        self._token = token
+
+    async def look_up(
+        self,
+        task_ids: Iterable[str],
+        *,
+        within_seconds: float = LOOKUP_SECONDS,
+        collect: bool = False,
     ) -> LookupResult:
         """Return what can be learned of any number of tasks; an id given twice counts once.
+
+        Each id is looked up at the service that knew it before, else at the one that knew the last
+        id. Only an id that no service knows is in neither part of the result.
 
         Args:
             task_ids: the tasks' ids.
             within_seconds: how long it may take in all; what came until then is kept.
+            collect: whether to wait a moment for look-ups of other calls, to go out together.
 
         Raises:
             HailuoTasksError: nothing could be learned of any of them, for this reason.
 
         """
         ids = list(dict.fromkeys(task_ids))
+        search = self._search(within_seconds, collect=collect)
         result = LookupResult({}, {})
-        deadline = _deadline(within_seconds)
-        slots = asyncio.Semaphore(MAX_CONCURRENT_REQUESTS)
-        # Not asyncio's: before Python 3.13 it can leave a cancellation behind, seen by the SDK.
-        async with anyio.create_task_group() as group:
-            for start in range(0, len(ids), IDS_PER_REQUEST):
-                chunk = ids[start : start + IDS_PER_REQUEST]
-                group.start_soon(self._retrieve_chunk, chunk, result, deadline, slots)
+        for task_id, outcome in (await search.run(ids)).items():
+            if isinstance(outcome, TaskRecord):
+                result.records[task_id] = outcome
+            elif outcome is not None:
+                result.failures[task_id] = outcome
         if ids and len(result.failures) == len(ids):
             raise result.failures[ids[0]].to_error()
         return result
 
-    async def _retrieve_chunk(
-        self,
-        task_ids: Sequence[str],
-        result: LookupResult,
-        deadline: _Deadline,
-        slots: asyncio.Semaphore,
-    ) -> None:
-        """Add to `result` what can be learned of at most `IDS_PER_REQUEST` tasks.
+    async def look_up_at(self, service: Service, task_id: str) -> TaskRecord | None:
+        """Return what one service says of one id; None if it knows no such task.
 
-        The API pages, by 12 unless `limit` says otherwise, and nothing promises that `limit` is
-        obeyed or what `count` counts. So ids still missing are requested again until a response
-        brings none of them; only then are they not known.
+        Raises:
+            HailuoTasksError: no request could be sent, or no usable response came in time.
+
         """
-        missing = list(task_ids)
-        async with slots:
-            try:
-                while missing:
-                    records, complete = await self._retrieve_page(missing, deadline)
-                    found = {key: records[key] for key in missing if key in records}
-                    if not found and not complete:
-                        raise self._unreadable("a list with holes", "the tasks asked for")
-                    if not found:
-                        break
-                    result.records.update(found)
-                    missing = [task_id for task_id in missing if task_id not in found]
-            except HailuoTasksError as error:
-                result.failures.update(dict.fromkeys(missing, error.failure))
+        outcomes = await self._search(LOOKUP_SECONDS, collect=False).ask(service, [task_id])
+        outcome = outcomes[task_id]
+        if isinstance(outcome, Failure):
+            raise outcome.to_error()
+        return outcome
 
-    async def _retrieve_page(self, task_ids: Sequence[str], deadline: _Deadline) -> TaskPage:
-        body = await self._post(
-            {"action": "retrieve_batch", "ids": task_ids, "limit": len(task_ids)}, deadline
-        )
-        page = read_page(body)
-        if page is None:
-            raise self._unreadable("an object without items", "a list of tasks")
-        return page
+    def _search(self, within_seconds: float, *, collect: bool) -> "_Search":
+        caller = self._api.caller(self._token)
+        return _Search(caller, self._api.base_url, within_seconds, collect=collect)
 
-    async def _post(self, payload: Mapping[str, Any], deadline: _Deadline) -> dict[str, Any]:
-        """Send a look-up and return the JSON object of the response."""
-        base_url = self._settings.api_base_url
+
+class _Search:
+    """One look-up of some ids, at every service that may know them."""
+
+    def __init__(
+        self, caller: _Caller, base_url: str, within_seconds: float, *, collect: bool
+    ) -> None:
+        self._caller = caller
+        self._base_url = base_url
+        self._within_seconds = within_seconds
+        self._collect = collect
+        self._clock = asyncio.get_running_loop().time
+        self._deadline = self._clock() + within_seconds
+        self._requests: dict[asyncio.Task[dict[str, Outcome]], Service] = {}
+        # By id: what each service says that was asked, UNANSWERED as long as it has not.
+        self._outcomes: dict[str, dict[Service, Outcome | _Unanswered]] = {}
+
+    async def run(self, ids: Sequence[str]) -> dict[str, Outcome]:
+        """Return what is known of each id in the end."""
+        self._outcomes = {task_id: {} for task_id in ids}
+        order, services = self._caller.order, self._caller.services
+        self._start({task_id: services.get(task_id, order[0]) for task_id in ids})
+        hedge_at, give_up_at = self._clock() + _HEDGE_SECONDS, math.inf
         try:
-            response = await self._pool.post(
-                TASKS_PATH,
-                payload,
-                self._usable_token(),
-                max_attempts=MAX_LOOKUP_ATTEMPTS,
-                deadline=deadline.at,
-            )
-        except TimeoutError as error:
-            raise UnreachableError(
-                f"Not answered within {deadline.within_seconds:.3g} s by {base_url}"
-            ) from error
-        except ResponseTooLargeError as error:
-            size = f"more than {MAX_RESPONSE_BYTES // 1_000_000} MB"
-            raise self._unreadable(size, "a few kilobytes of JSON") from error
-        except httpx.RequestError as error:
-            raise self._request_error(error) from error
-        return self._read_response(response)
+            while self._requests:
+                until = give_up_at if self._clock() >= hedge_at else min(hedge_at, give_up_at)
+                timeout = None if until == math.inf else max(0.0, until - self._clock())
+                done, _ = await asyncio.wait(
+                    self._requests, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+                )
+                for task in done:
+                    self._receive(task)
+                now = self._clock()
+                if give_up_at == math.inf and any(map(self._record_of, ids)):
+                    give_up_at = now + _STRAGGLER_SECONDS
+                if now >= give_up_at:
+                    break
+                self._start(self._others(ids, hedge=now >= hedge_at))
+        finally:
+            for task in self._requests:
+                task.cancel()
+            if self._requests:
+                await asyncio.wait(self._requests)
+        return {task_id: self._outcome_of(task_id) for task_id in ids}
 
-    def _usable_token(self) -> str:
-        if self._settings.problem is not None:
-            raise self._settings.problem.to_error()
-        if self._token is None:
-            raise TokenMissingError("No API token is set")
-        return self._token
-
-    def _request_error(self, error: httpx.RequestError) -> HailuoTasksError:
-        """Return the error that an error of httpx is for the caller."""
-        base_url = self._settings.api_base_url
-        if isinstance(error, httpx.TimeoutException):
-            return UnreachableError(
-                f"No answer from {base_url}, though each try was given "
-                f"{self._settings.request_timeout_seconds:g} s"
-            )
-        if isinstance(error, httpx.DecodingError):
-            return self._unreadable("a body that cannot be decoded", "JSON")
-        # Some of these texts quote what was received.
-        quoted = ": ".join(filter(None, (type(error).__name__, str(error))))
-        reason = clean_text(self._redactor.redact(quoted), 160)
-        if isinstance(error, httpx.ProxyError) and not _PROXY_FAILED.match(str(error)):
-            # Not transient: a proxy may lock out a user whom it refuses again and again.
-            return NetworkConfigurationError(
-                f"The proxy refuses to reach {base_url} ({reason})", variables=PROXY_VARIABLES
-            )
-        broke_off = isinstance(error, httpx.ReadError | httpx.RemoteProtocolError)
-        happened = "broke off before it had answered" if broke_off else "could not be reached"
-        return UnreachableError(f"{base_url} {happened} ({reason})")
-
-    def _read_response(self, response: httpx.Response) -> dict[str, Any]:
-        """Return the JSON object of a response, redacted in case the API echoed a token."""
-        status, content = response.status_code, response.content
-        received, body = "", None
-        try:
-            body = self._redactor.redact_json(json.loads(content.decode("utf-8-sig")))
-        except ValueError:
-            media_type = response.headers.get("content-type", "no content type")
-            shown = clean_text(self._redactor.redact(media_type), 60)
-            received = f"text that is not JSON ({shown})" if content else "an empty body"
-        except RecursionError:
-            received = "JSON that is nested too deeply"
-        if not response.is_success or _is_error_body(body):
-            raise error_from_response(
-                status,
-                body,
-                base_url=self._settings.api_base_url,
-                retry_after_seconds=retry_after_seconds(response),
-            )
-        if isinstance(body, dict):
-            return body
-        raise self._unreadable(received or _JSON_KINDS[type(body)])
-
-    def _unreadable(
-        self, received: str, expected: str = "a JSON object"
-    ) -> UnreadableResponseError:
-        return UnreadableResponseError(
-            f"{self._settings.api_base_url} answered with {received} instead of {expected}"
+    async def ask(self, service: Service, ids: Sequence[str]) -> dict[str, Outcome]:
+        """Return what one service says of some ids."""
+        return await self._caller.queue.look_up(
+            service,
+            ids,
+            collect=self._collect,
+            timeout_seconds=max(0.0, self._deadline - self._clock()),
+            timed_out=lambda last: last or self._not_answered(self._within_seconds),
         )
+
+    def _start(self, services: Mapping[str, Service]) -> None:
+        """Ask a service for each of some ids."""
+        for service in set(services.values()):
+            ids = [task_id for task_id, its in services.items() if its is service]
+            for task_id in ids:
+                self._outcomes[task_id][service] = UNANSWERED
+            self._requests[asyncio.create_task(self.ask(service, ids))] = service
+
+    def _receive(self, task: "asyncio.Task[dict[str, Outcome]]") -> None:
+        service = self._requests.pop(task)
+        for task_id, outcome in task.result().items():
+            self._outcomes[task_id][service] = outcome
+            if isinstance(outcome, TaskRecord):
+                self._caller.remember(task_id, service)
+
+    def _others(self, ids: Sequence[str], *, hedge: bool) -> dict[str, Service]:
+        """Return the ids of which another service must be asked, and which."""
+        others = {}
+        for task_id in ids:
+            outcomes = self._outcomes[task_id]
+            if self._record_of(task_id) is not None:
+                continue
+            home = self._caller.services.get(task_id)
+            if home is not None and outcomes.get(home) is not None:
+                # No other service knows it.
+                continue
+            if UNANSWERED in outcomes.values() and not hedge:
+                continue
+            unasked = [service for service in self._caller.order if service not in outcomes]
+            if unasked:
+                others[task_id] = unasked[0]
+        return others
+
+    def _record_of(self, task_id: str) -> TaskRecord | None:
+        outcomes = self._outcomes[task_id].values()
+        return next((each for each in outcomes if isinstance(each, TaskRecord)), None)
+
+    def _outcome_of(self, task_id: str) -> Outcome:
+        """Return the record, else why one may be missing, else None."""
+        record = self._record_of(task_id)
+        if record is not None:
+            return record
+        outcomes = self._outcomes[task_id].values()
+        failure = next((each for each in outcomes if isinstance(each, Failure)), None)
+        if failure is None and UNANSWERED in outcomes:
+            return self._not_answered(_STRAGGLER_SECONDS)
+        return failure
+
+    def _not_answered(self, within_seconds: float) -> Failure:
+        message = f"Not answered within {within_seconds:.3g} s by {self._base_url}"
+        return Failure(UnreachableError, message)
 
 
 @asynccontextmanager
@@ -260,7 +315,7 @@ async def open_client(
     transport: httpx.AsyncBaseTransport | None = None,
     redactor: Redactor | None = None,
 ) -> AsyncIterator[ApiClient]:
-    """Yield a client for the token of the settings, with a pool of connections of its own.
+    """Yield a client for the token of the settings, with connections of its own.
 
     Args:
         settings: the token, where the API is, and how long an attempt may take.
@@ -268,28 +323,6 @@ async def open_client(
         redactor: knows the tokens in use; by default, that of the settings.
 
     """
-    async with HttpPool(settings, transport=transport) as pool:
-        token = settings.api_token
-        yield ApiClient(settings, pool, token, redactor or Redactor(token))
-
-
-def _deadline(within_seconds: float) -> _Deadline:
-    return _Deadline(asyncio.get_running_loop().time() + within_seconds, within_seconds)
-
-
-# httpx's text for an HTTP proxy that failed, and for a SOCKS proxy that could not get through.
-_PROXY_FAILED = re.compile(r"5\d\d|Proxy Server could not connect")
-
-_JSON_KINDS = {
-    type(None): "null",
-    bool: "a truth value",
-    int: "a number",
-    float: "a number",
-    str: "a string",
-    list: "a list",
-}
-
-
-def _is_error_body(body: object) -> bool:
-    """Return whether a body reports an error, and nothing of a task, under whatever status."""
-    return isinstance(body, dict) and reports_error(body) and not holds_task(body)
+    token = settings.api_token
+    async with Api(settings, redactor or Redactor(token), transport=transport) as api:
+        yield api.client(token)

@@ -5,9 +5,10 @@ import logging
 import random
 import ssl
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any, Self
 
 import httpx
@@ -44,11 +45,34 @@ _HEADERS = {
 # zlib's word for gzip.
 _GZIP_WBITS = 31
 
+Result = httpx.Response | httpx.RequestError
+"""What an attempt brought: the complete response, or a transient error."""
+
+OnAttempt = Callable[[Result], None]
+
 logger = logging.getLogger(__name__)
 
 
 class ResponseTooLargeError(Exception):
     """A response has more than `MAX_RESPONSE_BYTES`; it was not read to its end."""
+
+
+class Throttle:
+    """Holds back all requests of one caller while the API's rate limit is reached."""
+
+    def __init__(self) -> None:
+        self._resume_at = 0.0
+
+    def pause(self, seconds: float) -> None:
+        """Send nothing for so long, from now."""
+        now = asyncio.get_running_loop().time()
+        self._resume_at = max(self._resume_at, now + min(seconds, MAX_RETRY_AFTER_SECONDS))
+
+    async def wait(self) -> None:
+        """Return when requests may be sent."""
+        # Another rate limit may move the time while this one is waited for.
+        while (seconds := self._resume_at - asyncio.get_running_loop().time()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(seconds)
 
 
 class HttpPool:
@@ -85,14 +109,15 @@ class HttpPool:
         if self._transport is not None:
             await self._transport.aclose()
 
-    async def post(
+    async def post(  # noqa: PLR0913 - all of it differs from request to request
         self,
         path: str,
         payload: Mapping[str, Any],
         token: str,
         *,
         max_attempts: int,
-        deadline: float,
+        throttle: Throttle,
+        on_attempt: OnAttempt,
     ) -> httpx.Response:
         """Send a request and return the response, its body read and decoded.
 
@@ -102,13 +127,13 @@ class HttpPool:
             token: the caller's bearer token.
             max_attempts: how often it may be sent; more than once only if receiving it twice does
                 no harm.
-            deadline: when to give up, on the event loop's clock; the result is then that of the
-                last attempt, if one has ended.
+            throttle: the caller's; slowed by a rate limit.
+            on_attempt: called with the result of each attempt, for callers that give up before the
+                last one.
 
         Raises:
             NetworkConfigurationError: the environment's proxy or certificates cannot be used.
             UntrustedCertificateError: nothing was sent.
-            TimeoutError: the deadline came in the first attempt.
             httpx.RequestError: the last attempt brought no complete response.
             ResponseTooLargeError: it is not read to its end.
 
@@ -121,27 +146,23 @@ class HttpPool:
             json=payload,
             extensions=self._extensions,
         )
-        result: httpx.Response | httpx.RequestError | None = None
-        try:
-            async with asyncio.timeout_at(deadline):
-                for attempt in range(1, max_attempts + 1):
-                    result = await self._attempt(transport, request)
-                    pause = _backoff_seconds(attempt, result)
-                    if pause is None or attempt == max_attempts:
-                        break
-                    await asyncio.sleep(pause)
-        except TimeoutError:
-            # If it came in a later attempt or a pause, the last result says more.
-            if result is None:
-                raise
+        attempt = 1
+        while True:
+            await throttle.wait()
+            result = await self._attempt(transport, request)
+            on_attempt(result)
+            pause = _backoff_seconds(attempt, result)
+            if pause is not None and _is_rate_limit(result):
+                throttle.pause(pause)
+            if pause is None or attempt == max_attempts:
+                break
+            await asyncio.sleep(pause)
+            attempt += 1
         if isinstance(result, httpx.Response):
             return result
-        assert result is not None  # noqa: S101 - there is at least one attempt
         raise result from None
 
-    async def _attempt(
-        self, transport: httpx.AsyncBaseTransport, request: httpx.Request
-    ) -> httpx.Response | httpx.RequestError:
+    async def _attempt(self, transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Result:
         """Send a request once; return the complete response, or a transient error.
 
         A body that breaks off or does not end in time is an error like any other.
@@ -189,7 +210,11 @@ class HttpPool:
         return self._transport
 
 
-def _backoff_seconds(attempt: int, result: httpx.Response | httpx.RequestError) -> float | None:
+def _is_rate_limit(result: Result) -> bool:
+    return isinstance(result, httpx.Response) and result.status_code == HTTPStatus.TOO_MANY_REQUESTS
+
+
+def _backoff_seconds(attempt: int, result: Result) -> float | None:
     """Return the pause after an attempt, in seconds; None if another one is of no use."""
     retry_after = None
     if isinstance(result, httpx.Response):

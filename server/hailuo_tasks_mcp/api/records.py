@@ -11,6 +11,8 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from hailuo_tasks_mcp.api.services import ServiceName
+
 # Ids have at most 128 digits; Python refuses to spell out integers far beyond that.
 _MAX_INTEGER_BITS = 426
 _YEAR_10000 = 253_402_300_800.0
@@ -131,6 +133,12 @@ class Content(_Lenient):
     url: Text = None
 
 
+class Usage(_Lenient):
+    """What a run is charged for."""
+
+    total_seconds: Duration = None
+
+
 def _response(value: object) -> object:
     if value is None:
         return {}
@@ -144,10 +152,12 @@ def _response(value: object) -> object:
 class TaskRecord(_Lenient):
     """A task as the API describes it, in either envelope.
 
-    The first envelope has `request` and `response`; the second has `status`, `content`, `model`
-    and `error` at the top. Times are Unix seconds, `elapsed` is seconds.
+    The first envelope has `request` and `response`; the second, which MiniMax H3 has too, has
+    `status`, `content`, `model` and `error` at the top. Times are Unix seconds, `elapsed` is
+    seconds, `duration` is the length of the video in seconds.
     """
 
+    service: ServiceName = "hailuo"
     id: Text = None
     created_at: Moment = None
     started_at: Moment = None
@@ -162,6 +172,10 @@ class TaskRecord(_Lenient):
     content: Annotated[Content, BeforeValidator(_object)] = Field(default_factory=Content)
     model: Text = None
     error: Annotated[TaskError | None, BeforeValidator(_error)] = None
+    updated_at: Moment = None
+    resolution: Text = None
+    duration: Duration = None
+    usage: Annotated[Usage, BeforeValidator(_object)] = Field(default_factory=Usage)
 
     @property
     def task_id(self) -> str | None:
@@ -183,17 +197,20 @@ class TaskRecord(_Lenient):
         return next(coded, inner or outer)
 
 
-def read_record(value: Any) -> TaskRecord | None:
-    """Read one task record from any JSON value.
+def read_record(value: Any, service: ServiceName = "hailuo") -> TaskRecord | None:
+    """Read one task record of a service from any JSON value.
 
-    Returns None for `{}`, which is how the API says that it knows no such task. Whatever cannot
-    be read leaves its field empty; a value that is no record at all leaves all of them empty.
+    Returns None for `{}` and for `{"task": null}`, by which a service says that it knows no such
+    task. Whatever cannot be read leaves its field empty; a value that is no record at all leaves
+    all of them empty.
     """
     if not isinstance(value, Mapping):
-        return TaskRecord()
-    task = value.get("task")
+        return TaskRecord(service=service)
+    task = value.get("task", value)
+    if task is None and not holds_task(value):
+        return None
     record = task if isinstance(task, Mapping) else value
-    return TaskRecord.model_validate(record) if record else None
+    return TaskRecord.model_validate({**record, "service": service}) if record else None
 
 
 class TaskPage(NamedTuple):
@@ -210,7 +227,7 @@ class TaskPage(NamedTuple):
     complete: bool
 
 
-def read_page(value: Any) -> TaskPage | None:
+def read_page(value: Any, service: ServiceName = "hailuo") -> TaskPage | None:
     """Read one response to `retrieve_batch` from any JSON value; None if it has no list of items.
 
     Of two records of one task the first, the newer one, counts. `count` (`total` in the second
@@ -221,7 +238,8 @@ def read_page(value: Any) -> TaskPage | None:
         return None
     records: dict[str, TaskRecord] = {}
     complete = not reports_error(value)
-    for record in map(read_record, items):
+    for item in items:
+        record = read_record(item, service)
         if record is not None and record.task_id is not None:
             records.setdefault(record.task_id, record)
         elif record is not None:
@@ -231,7 +249,8 @@ def read_page(value: Any) -> TaskPage | None:
 
 def reports_error(value: Mapping[str, Any]) -> bool:
     """Return whether the top level of a JSON object reports an error."""
-    return bool(value.get("error")) or value.get("success") is False
+    is_refusal = "code" in value and "detail" in value
+    return bool(value.get("error")) or value.get("success") is False or is_refusal
 
 
 def holds_task(value: Mapping[str, Any]) -> bool:

@@ -277,7 +277,7 @@ async def _check_token(startup: Startup) -> Finding:
     failure: Failure | None = None
     try:
         async with open_client(settings, transport=transport, redactor=redactor) as client:
-            if await client.retrieve(IMPOSSIBLE_TASK_ID) is not None:
+            if (await client.look_up([IMPOSSIBLE_TASK_ID])).records:
                 message = f"{asked} tells of a task that cannot be"
                 failure = Failure(UnreadableResponseError, message)
     except HailuoTasksError as error:

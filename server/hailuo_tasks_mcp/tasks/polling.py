@@ -5,6 +5,7 @@ those of the event loop's clock, which is monotonic.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -29,8 +30,10 @@ OnPoll = Callable[[float, LookupResult], Awaitable[None]]
 class Fetch(Protocol):
     """Fetches the records of some tasks."""
 
-    async def __call__(self, task_ids: Sequence[str], /, *, within_seconds: float) -> LookupResult:
-        """Return what can be learned.
+    async def __call__(
+        self, task_ids: Sequence[str], /, *, within_seconds: float, collect: bool
+    ) -> LookupResult:
+        """Return what can be learned; `collect` if it may go out with what others fetch.
 
         Raises:
             HailuoTasksError: nothing could be learned.
@@ -80,7 +83,13 @@ async def poll(
     while True:
         fetch_start = clock()
         left = end + _LAST_FETCH_SECONDS - fetch_start if wait_seconds else LOOKUP_SECONDS
-        known = await _fetch_more(fetch, open_ids, known, within_seconds=min(left, LOOKUP_SECONDS))
+        known = await _fetch_more(
+            fetch,
+            open_ids,
+            known,
+            within_seconds=min(left, LOOKUP_SECONDS),
+            collect=fetch_start > start,
+        )
         now = clock()
         await on_poll(now - start, known)
         open_ids = [task_id for task_id in task_ids if not _is_done(task_id, known)]
@@ -89,7 +98,8 @@ async def poll(
         last_start = min(end, end + _LAST_FETCH_SECONDS / 2 - took)
         if not _may_change(open_ids, known) or last_start - now < _MIN_PAUSE_SECONDS:
             break
-        next_start = min(fetch_start + pause_seconds(fetch_start - start), last_start)
+        # At whole seconds, so that calls that wait fetch at the same moment, together.
+        next_start = min(math.ceil(fetch_start + pause_seconds(fetch_start - start)), last_start)
         next_start = max(next_start, now + _min_pause(open_ids, known))
         await asyncio.sleep(min(next_start, end) - now)
         known = _after_pause(known, clock() - now)
@@ -101,11 +111,16 @@ async def poll(
 
 
 async def _fetch_more(
-    fetch: Fetch, task_ids: Sequence[str], known: LookupResult, *, within_seconds: float
+    fetch: Fetch,
+    task_ids: Sequence[str],
+    known: LookupResult,
+    *,
+    within_seconds: float,
+    collect: bool,
 ) -> LookupResult:
     """Return what is known after one more fetch."""
     try:
-        records, failures = await fetch(task_ids, within_seconds=within_seconds)
+        records, failures = await fetch(task_ids, within_seconds=within_seconds, collect=collect)
     except HailuoTasksError as error:
         records, failures = {}, dict.fromkeys(task_ids, error.failure)
     # What this fetch says of a task replaces what was known, unless it failed.

@@ -7,7 +7,7 @@ from mcp_types import ToolAnnotations
 
 from hailuo_tasks_mcp.api.client import LookupResult
 from hailuo_tasks_mcp.settings import Settings
-from hailuo_tasks_mcp.tasks.polling import Fetch, poll
+from hailuo_tasks_mcp.tasks.polling import poll
 from hailuo_tasks_mcp.tasks.summarize import describe_progress
 from hailuo_tasks_mcp.tools.tool import ToolContext
 
@@ -32,7 +32,7 @@ def lookup_definition(definition: ToolDefinition, settings: Settings) -> ToolDef
 
 
 async def poll_with_progress(
-    context: ToolContext, fetch: Fetch, task_ids: Sequence[str], wait_seconds: int
+    context: ToolContext, task_ids: Sequence[str], wait_seconds: int
 ) -> LookupResult:
     """Return what is known of tasks once they are done or the wait is over.
 
@@ -45,4 +45,4 @@ async def poll_with_progress(
             progress = round(min(waited_seconds, wait_seconds), 1)
             await context.report_progress(progress, wait_seconds, message)
 
-    return await poll(fetch, task_ids, wait_seconds=wait_seconds, on_poll=on_poll)
+    return await poll(context.client.look_up, task_ids, wait_seconds=wait_seconds, on_poll=on_poll)

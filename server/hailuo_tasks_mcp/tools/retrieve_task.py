@@ -1,6 +1,5 @@
 """The tool `retrieve_task`: the state and the videos of one task."""
 
-from collections.abc import Sequence
 from typing import Annotated
 
 from mcp_types import Tool as ToolDefinition
@@ -63,13 +62,7 @@ async def look_up(context: ToolContext, arguments: RetrieveTaskArguments) -> Loo
         HailuoTasksError: nothing could be learned.
 
     """
-    task_id = arguments.task_id
-
-    async def fetch(_: Sequence[str], *, within_seconds: float) -> LookupResult:
-        record = await context.client.retrieve(task_id, within_seconds=within_seconds)
-        return LookupResult({} if record is None else {task_id: record}, {})
-
-    return await poll_with_progress(context, fetch, [task_id], arguments.wait_seconds)
+    return await poll_with_progress(context, [arguments.task_id], arguments.wait_seconds)
 
 
 def summarize(

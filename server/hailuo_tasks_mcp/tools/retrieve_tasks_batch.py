@@ -64,8 +64,7 @@ async def look_up(context: ToolContext, arguments: RetrieveTasksBatchArguments) 
         HailuoTasksError: nothing could be learned of any of them.
 
     """
-    fetch = context.client.retrieve_batch
-    return await poll_with_progress(context, fetch, arguments.task_ids, arguments.wait_seconds)
+    return await poll_with_progress(context, arguments.task_ids, arguments.wait_seconds)
 
 
 def summarize(
