@@ -97,9 +97,8 @@ def may_refuse_id(status: int, body: object) -> bool:
     Its document does not say how it does; HTTP 400 and 404 are expected, with any body of the API
     that does not name another reason.
     """
-    if status not in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND} or not isinstance(
-        body, Mapping
-    ):
+    if not isinstance(body, Mapping):
+        # Not the API's own, but perhaps a proxy's.
         return False
     code = read_error_body(body).code
     kind = _KIND_BY_CODE.get(code or "", RequestRejectedError)
