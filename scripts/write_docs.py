@@ -104,7 +104,11 @@ async def written(document: str, text: str) -> str:
     language, required = DOCUMENTS[document]
 
     def translate(english: str) -> str:
-        return english if language == "en" else _CHINESE[english]
+        if language == "en":
+            return english
+        if english not in _CHINESE:
+            raise SystemExit(f"No Chinese words for {english!r}: add them to _CHINESE")
+        return _CHINESE[english]
 
     for name, part in (await _parts(translate)).items():
         begin_mark = f"<!-- {name}: begin (python scripts/write_docs.py) -->\n"

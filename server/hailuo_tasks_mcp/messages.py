@@ -35,15 +35,28 @@ class _Remedy(NamedTuple):
     person: str
 
 
-def error_text(failure: Failure, reader: Reader) -> str:
-    """Return all that is said of an error: what happened, what to do, and the trace id."""
+def error_text(failure: Failure, reader: Reader, *, repeatable: bool = True) -> str:
+    """Return all that is said of an error: what happened, what to do, and the trace id.
+
+    Args:
+        failure: what went wrong.
+        reader: who reads it.
+        repeatable: whether the same may be asked for again without doing something twice.
+
+    """
+    if failure.transient and not repeatable:
+        known = f"{failure.message}. {_DO_NOT_REPEAT}"
+        return known + _trace_id(failure)
     return f"{failure.message}. {remedy_and_trace_id(failure, reader)}"
 
 
 def remedy_and_trace_id(failure: Failure, reader: Reader) -> str:
     """Return what to do about an error, followed by the trace id if there is one."""
-    trace = f" Trace id for the vendor's support: {failure.trace_id}." if failure.trace_id else ""
-    return remedy(failure, reader) + trace
+    return remedy(failure, reader) + _trace_id(failure)
+
+
+def _trace_id(failure: Failure) -> str:
+    return f" Trace id for the vendor's support: {failure.trace_id}." if failure.trace_id else ""
 
 
 def remedy(failure: Failure, reader: Reader) -> str:
@@ -71,6 +84,7 @@ def duration(seconds: float) -> str:
     return "1 second" if whole == 1 else f"{whole} seconds"
 
 
+_DO_NOT_REPEAT = "It is not known whether it was done, so tell the user before you call it again."
 _CHECK_WHAT_ANSWERS = "something else may be answering there"
 
 # Placeholders: `{ask_again}`, and the details that the kind of error documents.

@@ -208,7 +208,7 @@ class Settings:
         default=15.0,
         meaning="How long one attempt of an HTTP request may take, in seconds, up to 40",
         parse=_seconds,
-        # Below the 45 seconds that a look-up may take in all.
+        # Below `LOOKUP_SECONDS` of api/client.py, which all attempts share.
         maximum=40,
     )
     max_wait_seconds: int = _variable(

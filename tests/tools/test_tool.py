@@ -9,7 +9,7 @@ from mcp_types import CallToolResult, ToolAnnotations
 from mcp_types import Tool as ToolDefinition
 
 from hailuo_tasks_mcp.api.client import open_client
-from hailuo_tasks_mcp.errors import BalanceUsedUpError
+from hailuo_tasks_mcp.errors import BalanceUsedUpError, UnreachableError
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.answers import Answer
 from hailuo_tasks_mcp.tools.arguments import Arguments
@@ -98,6 +98,18 @@ async def test_a_model_is_not_asked_to_repeat_what_may_have_been_done(
     assert caplog.record_tuples == [
         ("hailuo_tasks_mcp.tools.tool", logging.ERROR, "create failed"),
     ]
+
+
+async def test_a_model_is_not_asked_to_repeat_what_a_transient_fault_may_have_left_done() -> None:
+    async def run(_: ToolContext, __: CreateArguments) -> Created:
+        raise UnreachableError("The API broke off before it had answered", trace_id="abc-1")
+
+    error = error_of(await run_once(creating_tool(run), {"prompt": "cat"}))
+
+    assert error == (
+        "The API broke off before it had answered. It is not known whether it was done, so tell "
+        "the user before you call it again. Trace id for the vendor's support: abc-1."
+    )
 
 
 def test_the_settings_decide_what_the_tools_publish() -> None:

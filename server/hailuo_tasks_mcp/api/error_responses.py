@@ -82,7 +82,7 @@ def error_from_response(
     if said.message:
         reported += f": {json.dumps(said.message, ensure_ascii=False)}"
     return kind(
-        f"{_MESSAGES[kind].format(base_url=base_url)} ({reported})",
+        f"{_HAPPENED[kind].format(base_url=base_url)} ({reported})",
         trace_id=said.trace_id,
         retry_after_seconds=retry_after_seconds,
         base_url=base_url,
@@ -146,7 +146,7 @@ _KIND_BY_STATUS: dict[int, type[HailuoTasksError]] = {
     429: RateLimitedError,
 }
 
-_MESSAGES: dict[type[HailuoTasksError], str] = {
+_HAPPENED: dict[type[HailuoTasksError], str] = {
     TokenRejectedError: "The API rejected the token",
     AccessDeniedError: "The API denied access",
     BalanceUsedUpError: "The account's balance is used up",

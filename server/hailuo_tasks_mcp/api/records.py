@@ -149,12 +149,17 @@ def _response(value: object) -> object:
     return {**value, "unreadable": not readable}
 
 
+# Of MiniMax H3, which says when it last changed a task.
+_ENDED_WORDS = frozenset({"succeeded", "failed", "cancelled"})
+
+
 class TaskRecord(_Lenient):
     """A task as the API describes it, in either envelope.
 
-    The first envelope has `request` and `response`; the second, which MiniMax H3 has too, has
-    `status`, `content`, `model` and `error` at the top. Times are Unix seconds, `elapsed` is
-    seconds, `duration` is the length of the video in seconds.
+    The first envelope, which is Hailuo's documented one, has `request` and `response`; the second,
+    which is MiniMax H3's and was seen for Hailuo too, has `status`, `content`, `model` and `error` at
+    the top. Times are Unix seconds, `elapsed` is seconds, `duration` is the length of the video in
+    seconds.
     """
 
     service: ServiceName = "hailuo"
@@ -188,6 +193,12 @@ class TaskRecord(_Lenient):
         if self.response.data or (self.status is None and self.content.url is None):
             return self.response.data
         return [Video(video_url=self.content.url, state=self.status, model=self.model)]
+
+    @property
+    def ended_at(self) -> float | None:
+        """When the run ended, as far as the record says."""
+        ended = self.service == "minimax" and (self.status or "").lower() in _ENDED_WORDS
+        return self.updated_at if ended else self.finished_at
 
     @property
     def run_error(self) -> TaskError | None:

@@ -25,6 +25,11 @@ DONE_STEPS: Mapping[State, str | None] = {
     "failed": "Tell the user why it failed; another try is a new generation with a new task id.",
     "not_found": "Ask the user to check the task id: the API knows no such task for this account.",
 }
+# What is said of a task that still runs.
+RUNNING_PROGRESS: Mapping[State, str] = {
+    "pending": "Not started yet",
+    "processing": "Still running",
+}
 # One call for all tasks of a batch that are not done, not one for each.
 SEE_BATCH = "See the batch's next_step."
 
@@ -48,7 +53,7 @@ def next_step(task: TaskSummary, failure: Failure | None, max_wait_seconds: int)
         )
     call = f'{RETRIEVE_TASK}(task_id="{task.task_id}", wait_seconds={max_wait_seconds})'
     elapsed = task.elapsed_seconds
-    progress = "Not started yet" if task.state == "pending" else "Still running"
+    progress = RUNNING_PROGRESS[task.state]
     age = "" if elapsed is None else f" after {elapsed:.0f} s"
     usual = f"a run takes {USUAL_DURATION}"
     retry_after = 0.0
@@ -107,7 +112,7 @@ def batch_next_step(
         step += f": call {RETRIEVE_TASKS_BATCH}(task_ids={ids}) once more"
     if stuck := sum((task.elapsed_seconds or 0) >= _STUCK_SECONDS for task in running):
         step += f"; tell the user that {stuck} may be stuck, at over {_STUCK_SECONDS // 60} minutes"
-    if unknown := len(open_tasks) - len(running):
+    if unknown := sum(task.state == "unknown" for task in open_tasks):
         step += f"; tell the user of the {unknown} unknown if that stays so"
     return step + "."
 

@@ -1,6 +1,7 @@
 """What a record means.
 
-`classify` is the one place that decides on a task's state, row by row as in the API's contract.
+`classify` is the one place that decides on a task's state. "The contract" is what is known of the
+platform's API from its documents and its own clients; tests/tasks/test_states.py has its rows.
 """
 
 from collections.abc import Sequence
@@ -10,10 +11,12 @@ from hailuo_tasks_mcp.api.records import TaskRecord, Video
 from hailuo_tasks_mcp.text import usable_url
 
 State = Literal["pending", "processing", "succeeded", "failed", "not_found", "unknown"]
+# A state of neither set, which is `unknown` alone, is not waited for and may change.
 RUNNING_STATES: frozenset[State] = frozenset({"pending", "processing"})
 DONE_STATES: frozenset[State] = frozenset({"succeeded", "failed", "not_found"})
 
-# The words seen for a video's state, and likely synonyms.
+# The words seen for a video's state, and likely synonyms. There are none for success: a video with
+# any other word, or none, succeeded if it has a URL.
 _PENDING_WORDS = frozenset({"pending", "queued", "queueing", "submitted", "preparing"})
 _RUNNING_WORDS = _PENDING_WORDS | {"processing", "running", "in_progress"}
 _FAILED_WORDS = frozenset({"failed", "fail", "error", "cancelled", "canceled"})

@@ -76,7 +76,7 @@ TaskIds = Annotated[
 ]
 
 
-def _whole_seconds(value: object) -> object:
+def _null_is_default(value: object) -> object:
     """Take null for the default, which some hosts fill in, and no boolean for a number."""
     if isinstance(value, bool):
         raise PydanticCustomError("int_type", "")
@@ -94,7 +94,7 @@ def _up_to_maximum(wait_seconds: int, info: ValidationInfo) -> int:
 
 WaitSeconds = Annotated[
     int,
-    BeforeValidator(_whole_seconds),
+    BeforeValidator(_null_is_default),
     AfterValidator(_up_to_maximum),
     Field(
         description="Seconds to wait for running tasks to end; answers as soon as they have. "

@@ -71,6 +71,12 @@ class Tool:
         """The name that it is called by."""
         return self.definition.name
 
+    @property
+    def is_read_only(self) -> bool:
+        """Whether it may be called again without doing something twice."""
+        annotations = self.definition.annotations
+        return annotations is not None and bool(annotations.read_only_hint)
+
 
 async def run_tool(
     tool: Tool, context: ToolContext, arguments: Mapping[str, Any] | None
@@ -84,7 +90,7 @@ async def run_tool(
         checked = check_arguments(tool, arguments, context.settings)
         answer = await tool.run(context, checked)
     except HailuoTasksError as error:
-        return _error_result(error_text(error.failure, "model"))
+        return _error_result(error_text(error.failure, "model", repeatable=tool.is_read_only))
     except Exception as error:
         # The protocol's own answer would give the exception's text to the model.
         logger.exception("%s failed", tool.name)
@@ -126,8 +132,7 @@ def _error_result(text: str) -> CallToolResult:
 
 def _internal_error(tool: Tool, exception_name: str) -> str:
     """Return what a model reads of a defect; only what changes nothing may be called again."""
-    annotations = tool.definition.annotations
-    if annotations is not None and annotations.read_only_hint:
+    if tool.is_read_only:
         return (
             f"hailuo-tasks-mcp itself failed ({exception_name}), so nothing was learned. Ask once "
             "more and, if it fails again, tell the user, who finds the details in this server's "

@@ -99,3 +99,12 @@ def test_the_apis_words_cannot_pose_as_the_servers() -> None:
 
 def test_a_numeric_code_is_told() -> None:
     assert made(500, {"error": {"code": 1026}}).failure.message == "The API failed (HTTP 500, 1026)"
+
+
+def test_every_status_and_every_code_of_the_api_has_its_words() -> None:
+    codes = [body["error"]["code"] for body in ERRORS.values()]
+    bodies = [None, *({"error": {"code": code}} for code in [*codes, "disabled", "bad_request"])]
+
+    for status in range(200, 600):
+        for body in bodies:
+            assert f"(HTTP {status}" in told(made(status, body))
