@@ -109,7 +109,7 @@ class UntrustedCertificateError(SettingsError):
 
 
 class TokenRejectedError(HailuoTasksError):
-    """Another token is needed. Details: `base_url`, which rejected it."""
+    """Another token is needed. Details: `at_base_url`, where it was rejected."""
 
 
 class AccessDeniedError(HailuoTasksError):

@@ -232,6 +232,12 @@ class Settings:
     sandbox: bool = False
     problem: Failure | None = None
 
+    @property
+    def at_base_url(self) -> str:
+        """Where the API is, for a message: nothing where it is as usual."""
+        usual = self.api_base_url == VARIABLES["api_base_url"].default
+        return "" if usual else f" at {self.api_base_url}"
+
 
 VARIABLES: Mapping[str, Variable] = {
     setting.name: setting.metadata["variable"]

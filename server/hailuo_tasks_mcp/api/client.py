@@ -99,9 +99,9 @@ class Api:
         self._closed = False
 
     @property
-    def base_url(self) -> str:
-        """Where the API is."""
-        return self._settings.api_base_url
+    def at_base_url(self) -> str:
+        """Where the API is, for a message."""
+        return self._settings.at_base_url
 
     async def __aenter__(self) -> Self:
         """Return the API; connections are opened when they are needed."""
@@ -198,17 +198,17 @@ class ApiClient:
 
     def _search(self, within_seconds: float, *, collect: bool) -> "_Search":
         caller = self._api.caller(self._token)
-        return _Search(caller, self._api.base_url, within_seconds, collect=collect)
+        return _Search(caller, self._api.at_base_url, within_seconds, collect=collect)
 
 
 class _Search:
     """One look-up of some ids, at every service that may know them."""
 
     def __init__(
-        self, caller: _Caller, base_url: str, within_seconds: float, *, collect: bool
+        self, caller: _Caller, at_base_url: str, within_seconds: float, *, collect: bool
     ) -> None:
         self._caller = caller
-        self._base_url = base_url
+        self._at_base_url = at_base_url
         self._within_seconds = within_seconds
         self._collect = collect
         self._clock = asyncio.get_running_loop().time
@@ -304,7 +304,7 @@ class _Search:
         return failure
 
     def _not_answered(self, within_seconds: float) -> Failure:
-        message = f"Not answered within {within_seconds:.3g} s by {self._base_url}"
+        message = f"Not answered within {within_seconds:.3g} s by the API{self._at_base_url}"
         return Failure(UnreachableError, message)
 
 

@@ -60,7 +60,7 @@ def error_from_response(
     status: int,
     body: object,
     *,
-    base_url: str,
+    at_base_url: str,
     retry_after_seconds: float | None = None,
     refuses_id: bool = False,
 ) -> HailuoTasksError:
@@ -69,7 +69,7 @@ def error_from_response(
     Args:
         status: the HTTP status; the API also reports errors under 200.
         body: the JSON of the response; None if it was none.
-        base_url: where the request was sent.
+        at_base_url: where the request was sent, as `Settings.at_base_url` has it.
         retry_after_seconds: how long the API asks to wait; None if it does not say.
         refuses_id: whether it may be because the service knows no such task.
 
@@ -82,10 +82,10 @@ def error_from_response(
     if said.message:
         reported += f": {json.dumps(said.message, ensure_ascii=False)}"
     return kind(
-        f"{_HAPPENED[kind].format(base_url=base_url)} ({reported})",
+        f"{_HAPPENED[kind].format(at_base_url=at_base_url)} ({reported})",
         trace_id=said.trace_id,
         retry_after_seconds=retry_after_seconds,
-        base_url=base_url,
+        at_base_url=at_base_url,
         status=str(status),
         refuses="id" if refuses_id else "",
     )
@@ -151,7 +151,7 @@ _HAPPENED: dict[type[HailuoTasksError], str] = {
     AccessDeniedError: "The API denied access",
     BalanceUsedUpError: "The account's balance is used up",
     RequestRejectedError: "The API rejected the request",
-    WrongBaseUrlError: "There is no Hailuo Tasks API at {base_url}",
+    WrongBaseUrlError: "There is no such API{at_base_url}",
     RateLimitedError: "The API's rate limit is reached",
     UpstreamError: "The API failed",
 }

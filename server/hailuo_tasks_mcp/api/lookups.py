@@ -159,10 +159,10 @@ class LookupSender:
 
     def _request_error(self, error: httpx.RequestError) -> HailuoTasksError:
         """Return the error that an error of httpx is for the caller."""
-        base_url = self._settings.api_base_url
+        api = f"API{self._settings.at_base_url}"
         if isinstance(error, httpx.TimeoutException):
             return UnreachableError(
-                f"No answer from {base_url}, though each try was given "
+                f"No answer from the {api}, though each attempt was given "
                 f"{self._settings.request_timeout_seconds:g} s"
             )
         if isinstance(error, httpx.DecodingError):
@@ -173,11 +173,11 @@ class LookupSender:
         if isinstance(error, httpx.ProxyError) and not _PROXY_FAILED.match(str(error)):
             # Not transient: a proxy may lock out a user whom it refuses again and again.
             return NetworkConfigurationError(
-                f"The proxy refuses to reach {base_url} ({reason})", variables=PROXY_VARIABLES
+                f"The proxy refuses to reach the {api} ({reason})", variables=PROXY_VARIABLES
             )
         broke_off = isinstance(error, httpx.ReadError | httpx.RemoteProtocolError)
         happened = "broke off before it had answered" if broke_off else "could not be reached"
-        return UnreachableError(f"{base_url} {happened} ({reason})")
+        return UnreachableError(f"The {api} {happened} ({reason})")
 
     def _error_of(self, response: httpx.Response, service: Service) -> Failure | None:
         try:
@@ -202,7 +202,7 @@ class LookupSender:
             raise error_from_response(
                 status,
                 body,
-                base_url=self._settings.api_base_url,
+                at_base_url=self._settings.at_base_url,
                 retry_after_seconds=retry_after_seconds(response),
                 refuses_id=service is MINIMAX and may_refuse_id(status, body),
             )
@@ -214,7 +214,7 @@ class LookupSender:
         self, received: str, expected: str = "a JSON object"
     ) -> UnreadableResponseError:
         return UnreadableResponseError(
-            f"{self._settings.api_base_url} answered with {received} instead of {expected}"
+            f"The API{self._settings.at_base_url} answered with {received} instead of {expected}"
         )
 
 

@@ -157,9 +157,9 @@ class TaskRecord(_Lenient):
     """A task as the API describes it, in either envelope.
 
     The first envelope, which is Hailuo's documented one, has `request` and `response`; the second,
-    which is MiniMax H3's and was seen for Hailuo too, has `status`, `content`, `model` and `error` at
-    the top. Times are Unix seconds, `elapsed` is seconds, `duration` is the length of the video in
-    seconds.
+    which is MiniMax H3's and was seen for Hailuo too, has `status`, `content`, `model` and `error`
+    at the top. Times are Unix seconds, `elapsed` is seconds, `duration` is the length of the video
+    in seconds.
     """
 
     service: ServiceName = "hailuo"

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from hailuo_tasks_mcp.api.client import LookupResult, open_client
+from hailuo_tasks_mcp.api.records import TaskRecord
 from hailuo_tasks_mcp.cli.startup import Startup, start
 from hailuo_tasks_mcp.cli.terminal import ProgressLine
 from hailuo_tasks_mcp.errors import Failure, HailuoTasksError, InvalidArgumentsError
 from hailuo_tasks_mcp.messages import error_text
 from hailuo_tasks_mcp.tasks.answers import TaskSummary
-from hailuo_tasks_mcp.tasks.next_steps import USUAL_DURATION
+from hailuo_tasks_mcp.tasks.durations import USUAL_DURATIONS
 from hailuo_tasks_mcp.tasks.states import RUNNING_STATES, State, classify
 from hailuo_tasks_mcp.tasks.summarize import summarize_task
 from hailuo_tasks_mcp.tools import retrieve_task, retrieve_tasks_batch
@@ -64,7 +65,7 @@ async def run_retrieve(
         )
         async with (
             open_client(settings, transport=transport, redactor=redactor) as client,
-            ProgressLine() as line,
+            ProgressLine(wait_seconds) as line,
         ):
             context = ToolContext(
                 client=client, settings=settings, now=time.time, report_progress=line.report
@@ -123,7 +124,7 @@ def _facts(task_id: str, state: State, known: LookupResult) -> list[tuple[str, s
         ("prompt", task.prompt),
         ("image", task.first_image_url),
         ("created", task.created_at),
-        ("age" if state in RUNNING_STATES else "took", _duration(task, state)),
+        ("age" if state in RUNNING_STATES else "took", _duration(task, record)),
         ("trace id", task.trace_id),
     ]
     return [(label, str(value)) for label, value in facts if value]
@@ -140,8 +141,9 @@ def _reason(task: TaskSummary, state: State, failure: Failure | None) -> str | N
     return None
 
 
-def _duration(task: TaskSummary, state: State) -> str | None:
+def _duration(task: TaskSummary, record: TaskRecord | None) -> str | None:
     if task.elapsed_seconds is None:
         return None
-    usual = f"; a run takes {USUAL_DURATION}" if state in RUNNING_STATES else ""
-    return f"{task.elapsed_seconds} s{usual}"
+    if task.state in RUNNING_STATES and record is not None:
+        return f"{task.elapsed_seconds} s; usually {USUAL_DURATIONS[record.service]}"
+    return f"{task.elapsed_seconds} s"

@@ -41,20 +41,25 @@ def _ignore_broken_pipe_hook(unraisable: "sys.UnraisableHookArgs") -> None:
 
 
 class ProgressLine:
-    """Shows how far a wait is, in one line that is removed at the end; on a terminal only."""
+    """Shows how far a wait is, in one line that is removed at the end; on a terminal only.
 
-    def __init__(self) -> None:
+    Args:
+        wait_seconds: how long the wait may take.
+
+    """
+
+    def __init__(self, wait_seconds: float) -> None:
         self._clock = asyncio.get_running_loop().time
         self._start = 0.0
-        self._wait_seconds = 0.0
+        self._wait_seconds = wait_seconds
         self._message = ""
         self._shown_length = 0
         self._ticking: asyncio.Task[None] | None = None
 
-    async def report(self, waited_seconds: float, wait_seconds: float, message: str) -> None:
+    async def report(self, waited_seconds: float, _: float | None, message: str) -> None:
         """Show what is known after a fetch."""
         self._start = self._clock() - waited_seconds
-        self._wait_seconds, self._message = wait_seconds, message
+        self._message = message
         self._show_progress()
 
     async def __aenter__(self) -> Self:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from hailuo_tasks_mcp.api.client import LOOKUP_SECONDS, LookupResult
 from hailuo_tasks_mcp.errors import Failure, HailuoTasksError
-from hailuo_tasks_mcp.tasks.states import DONE_STATES, RUNNING_STATES, classify
+from hailuo_tasks_mcp.tasks.states import FINAL_STATES, RUNNING_STATES, classify
 
 # How much longer than the wait the last fetch may take.
 _LAST_FETCH_SECONDS = 1.5
@@ -65,14 +65,14 @@ async def poll(
     is why no newer one did.
 
     Args:
-        fetch: fetches the tasks that are not done.
+        fetch: fetches the tasks that are not final.
         task_ids: the tasks, without repeats.
         wait_seconds: how long to wait for tasks that run; with 0 there is one fetch.
         on_poll: called after each fetch.
 
     Raises:
         HailuoTasksError: nothing was learned; or a fault that is not transient ended the wait
-            before any task was done.
+            before any task was final.
 
     """
     clock = asyncio.get_running_loop().time
@@ -92,7 +92,7 @@ async def poll(
         )
         now = clock()
         await on_poll(now - start, known)
-        open_ids = [task_id for task_id in task_ids if not _is_done(task_id, known)]
+        open_ids = [task_id for task_id in task_ids if not _is_final(task_id, known)]
         # The last fetch starts early enough to end in time if the API is slow but healthy.
         took = 0.0 if known.failures else min(now - fetch_start, _SLOW_FETCH_SECONDS)
         last_start = min(end, end + _LAST_FETCH_SECONDS / 2 - took)
@@ -106,7 +106,7 @@ async def poll(
         if next_start > last_start:
             # There is no time left for another fetch; the rest of the wait is over too.
             break
-    _raise_if_fruitless(known, task_ids)
+    _raise_if_fruitless(known, task_ids, wait_seconds)
     return known
 
 
@@ -141,8 +141,8 @@ def _after_pause(known: LookupResult, seconds: float) -> LookupResult:
     return LookupResult(known.records, failures)
 
 
-def _is_done(task_id: str, known: LookupResult) -> bool:
-    return task_id not in known.failures and classify(known.records.get(task_id)) in DONE_STATES
+def _is_final(task_id: str, known: LookupResult) -> bool:
+    return task_id not in known.failures and classify(known.records.get(task_id)) in FINAL_STATES
 
 
 def _may_change(open_ids: Sequence[str], known: LookupResult) -> bool:
@@ -164,9 +164,13 @@ def _min_pause(open_ids: Sequence[str], known: LookupResult) -> float:
     return max([pause, *(failure.retry_after_seconds or 0 for failure in known.failures.values())])
 
 
-def _raise_if_fruitless(known: LookupResult, task_ids: Sequence[str]) -> None:
+def _raise_if_fruitless(known: LookupResult, task_ids: Sequence[str], wait_seconds: float) -> None:
     """Raise the error of a fetch that brought nothing, if there is nothing else to report."""
     if len(known.failures) == len(task_ids):
         lasting = _lasting_failure(known)
         if lasting or not known.records:
-            raise (lasting or known.failures[task_ids[0]]).to_error()
+            failure = lasting or known.failures[task_ids[0]]
+            if wait_seconds and not lasting:
+                tried = {"waited_seconds": f"{wait_seconds:.0f}"}
+                failure = replace(failure, details={**failure.details, **tried})
+            raise failure.to_error()

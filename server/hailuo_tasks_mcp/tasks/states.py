@@ -13,7 +13,7 @@ from hailuo_tasks_mcp.text import usable_url
 State = Literal["pending", "processing", "succeeded", "failed", "not_found", "unknown"]
 # A state of neither set, which is `unknown` alone, is not waited for and may change.
 RUNNING_STATES: frozenset[State] = frozenset({"pending", "processing"})
-DONE_STATES: frozenset[State] = frozenset({"succeeded", "failed", "not_found"})
+FINAL_STATES: frozenset[State] = frozenset({"succeeded", "failed", "not_found"})
 
 # The words seen for a video's state, and likely synonyms. There are none for success: a video with
 # any other word, or none, succeeded if it has a URL.

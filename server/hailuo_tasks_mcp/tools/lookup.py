@@ -43,6 +43,8 @@ async def poll_with_progress(
         if wait_seconds:
             message = describe_progress(task_ids, known.records, known.failures, now=context.now())
             progress = round(min(waited_seconds, wait_seconds), 1)
-            await context.report_progress(progress, wait_seconds, message)
+            # No total: hosts would show how much of the wait is over as how much of the video is
+            # made.
+            await context.report_progress(progress, None, message)
 
     return await poll(context.client.look_up, task_ids, wait_seconds=wait_seconds, on_poll=on_poll)

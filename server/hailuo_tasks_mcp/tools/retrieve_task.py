@@ -30,9 +30,9 @@ class RetrieveTaskArguments(Arguments):
 DEFINITION = ToolDefinition(
     name="retrieve_task",
     title="Retrieve a Hailuo task",
-    description="Get the state and the video URLs of one Hailuo (MiniMax) "
+    description="Get the state and the video URLs of one Hailuo or MiniMax H3 "
     "video-generation task. For two or more ids use retrieve_tasks_batch instead. "
-    "Returns a short JSON object: `done` is true when asking again would change nothing; "
+    "Returns a short JSON object: `final` is true when asking again would change nothing; "
     "otherwise `next_step` is the call to make. A failed generation is a normal answer.",
     input_schema=flat_schema(RetrieveTaskArguments, "validation"),
     output_schema=flat_schema(TaskSummary, "serialization"),

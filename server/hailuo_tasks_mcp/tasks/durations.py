@@ -1,0 +1,15 @@
+"""How long things take and last, as the platform's documents say."""
+
+from collections.abc import Mapping
+
+from hailuo_tasks_mcp.api.services import ServiceName
+
+USUAL_DURATIONS: Mapping[ServiceName, str] = {"hailuo": "1-2 min", "minimax": "up to 7 min"}
+"""How long a run takes, in words."""
+
+# After so long, the platform advises to give a task up and to make it anew.
+OVERDUE_SECONDS = 10 * 60
+
+LINK_DAYS = 30
+LINKS_ARE_DOCUMENTED: Mapping[ServiceName, bool] = {"hailuo": True, "minimax": False}
+"""Whether a service documents that links live so long, or it is only expected of it."""
