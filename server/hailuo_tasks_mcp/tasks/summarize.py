@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from hailuo_tasks_mcp.api.client import LookupResult
 from hailuo_tasks_mcp.api.records import TaskRecord
 from hailuo_tasks_mcp.errors import Failure
 from hailuo_tasks_mcp.tasks.answers import BatchSummary, Seconds, TaskFailure, TaskSummary
@@ -75,8 +76,7 @@ def summarize_task(
 
 def summarize_batch(
     task_ids: Sequence[str],
-    records: Mapping[str, TaskRecord],
-    failures: Mapping[str, Failure],
+    known: LookupResult,
     *,
     no_ids: Collection[str] = (),
     now: float,
@@ -86,13 +86,13 @@ def summarize_batch(
 
     Args:
         task_ids: the ids as given, without repeats.
-        records: the API's records by task id; an id that is in neither mapping is not found.
-        failures: why no record of a task, or no newer one, could be fetched, by task id.
+        known: what was looked up; an id that is in neither part is not found.
         no_ids: those of `task_ids` that are none, and were not looked up.
         now: the time, in Unix seconds, against which the age of a running task is computed.
         max_wait_seconds: for how long a next call can wait for running tasks.
 
     """
+    records, failures = known
 
     def summarize(task_id: str) -> TaskSummary:
         if task_id in no_ids:

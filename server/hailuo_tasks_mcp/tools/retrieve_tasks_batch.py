@@ -41,7 +41,7 @@ DEFINITION = ToolDefinition(
     description="Get the states and the video URLs of several Hailuo or MiniMax H3 "
     "video-generation tasks in one call. For a single id use retrieve_task instead. "
     "Returns `counts` by state, `tasks` in the order asked, and `final`, which is "
-    "true when asking again would change nothing; `next_step` is the call for those that are not."
+    "true when asking again would change nothing; `next_step` is the call for those that are not.",
     input_schema=flat_schema(RetrieveTasksBatchArguments, "validation"),
     output_schema=flat_schema(BatchSummary, "serialization"),
     annotations=READ_ONLY,
@@ -82,8 +82,7 @@ def summarize(
     """Return the answer of what is known."""
     return summarize_batch(
         arguments.task_ids,
-        known.records,
-        known.failures,
+        known,
         no_ids=[task_id for task_id in arguments.task_ids if not find_task_id(task_id)],
         now=context.now(),
         max_wait_seconds=context.settings.max_wait_seconds,
