@@ -8,6 +8,7 @@ call this a group commit.
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from functools import partial
 from typing import Any
 
@@ -21,8 +22,17 @@ IDS_PER_REQUEST = 100
 # How long look-ups that need not go out at once are collected.
 COLLECT_SECONDS = 0.02
 
-Outcome = TaskRecord | Failure | None
-"""What a service says of an id: its record, None if it knows no such task, or why nothing."""
+
+class Absence(Enum):
+    """What it means that no record came."""
+
+    UNKNOWN = "the service knows no such task"
+    # The API may page in any way, so others of the same request may have taken its place.
+    UNCONFIRMED = "the record may be on another page"
+
+
+Outcome = TaskRecord | Failure | Absence
+"""What a service says of an id: its record, why there is none, or that it could not say."""
 
 
 @dataclass(slots=True, eq=False)

@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 
 import httpx
 
-from hailuo_tasks_mcp.api.batching import LookupQueue, Outcome
+from hailuo_tasks_mcp.api.batching import Absence, LookupQueue, Outcome
 from hailuo_tasks_mcp.api.http import HttpPool
 from hailuo_tasks_mcp.api.lookups import LookupSender
 from hailuo_tasks_mcp.api.records import TaskRecord
@@ -177,7 +177,7 @@ class ApiClient:
         for task_id, outcome in (await search.run(ids)).items():
             if isinstance(outcome, TaskRecord):
                 result.records[task_id] = outcome
-            elif outcome is not None:
+            elif isinstance(outcome, Failure):
                 result.failures[task_id] = outcome
         if ids and len(result.failures) == len(ids):
             raise result.failures[ids[0]].to_error()
@@ -194,7 +194,7 @@ class ApiClient:
         outcome = outcomes[task_id]
         if isinstance(outcome, Failure):
             raise outcome.to_error()
-        return outcome
+        return outcome if isinstance(outcome, TaskRecord) else None
 
     def _search(self, within_seconds: float, *, collect: bool) -> "_Search":
         caller = self._api.caller(self._token)
@@ -235,7 +235,7 @@ class _Search:
                 now = self._clock()
                 if give_up_at == math.inf and any(map(self._record_of, ids)):
                     give_up_at = now + _STRAGGLER_SECONDS
-                if now >= give_up_at:
+                if now >= give_up_at or all(map(self._record_of, ids)):
                     break
                 self._start(self._others(ids, hedge=now >= hedge_at))
         finally:
@@ -278,12 +278,18 @@ class _Search:
             if self._record_of(task_id) is not None:
                 continue
             home = self._caller.services.get(task_id)
-            if home is not None and outcomes.get(home) is not None:
+            if home is not None and not isinstance(outcomes.get(home), Absence):
                 # No other service knows it.
                 continue
             if UNANSWERED in outcomes.values() and not hedge:
                 continue
-            unasked = [service for service in self._caller.order if service not in outcomes]
+            unasked = [
+                service
+                for service in self._caller.order
+                if outcomes.get(service, Absence.UNCONFIRMED) is Absence.UNCONFIRMED
+            ]
+            # One that was not asked before one that may only have had it on another page.
+            unasked.sort(key=outcomes.__contains__)
             if unasked:
                 others[task_id] = unasked[0]
         return others
@@ -293,7 +299,7 @@ class _Search:
         return next((each for each in outcomes if isinstance(each, TaskRecord)), None)
 
     def _outcome_of(self, task_id: str) -> Outcome:
-        """Return the record, else why one may be missing, else None."""
+        """Return the record, else why one may be missing, else that no service knows the id."""
         record = self._record_of(task_id)
         if record is not None:
             return record
@@ -301,7 +307,7 @@ class _Search:
         failure = next((each for each in outcomes if isinstance(each, Failure)), None)
         if failure is None and UNANSWERED in outcomes:
             return self._not_answered(_STRAGGLER_SECONDS)
-        return failure
+        return failure or Absence.UNKNOWN
 
     def _not_answered(self, within_seconds: float) -> Failure:
         message = f"Not answered within {within_seconds:.3g} s by the API{self._at_base_url}"

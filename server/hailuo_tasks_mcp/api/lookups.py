@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from hailuo_tasks_mcp.api.batching import Group
+from hailuo_tasks_mcp.api.batching import Absence, Group
 from hailuo_tasks_mcp.api.error_responses import error_from_response, may_refuse_id
 from hailuo_tasks_mcp.api.http import (
     MAX_RESPONSE_BYTES,
@@ -72,9 +72,9 @@ class LookupSender:
             if record is not None and record.task_id not in {None, task_id}:
                 raise self._unreadable("the record of another task", "the task asked for")
         except HailuoTasksError as error:
-            group.resolve(task_id, None if _refuses_id(error) else error.failure)
+            group.resolve(task_id, Absence.UNKNOWN if _refuses_id(error) else error.failure)
         else:
-            group.resolve(task_id, record)
+            group.resolve(task_id, Absence.UNKNOWN if record is None else record)
 
     async def _retrieve_batch(
         self, group: Group, task_ids: Sequence[str]
@@ -82,12 +82,12 @@ class LookupSender:
         """Look several ids up, and resolve those of which something was learned.
 
         The API pages, by 12 unless `limit` says otherwise, and nothing promises that `limit` is
-        obeyed or what `count` counts. So ids still missing are requested again until a response
-        brings none of them; only then are they not known.
+        obeyed or what `count` counts. So what is missing from a response that may be one page of
+        several is requested again; it is unknown once a response brought nothing.
 
         Returns: the ids that are left, and the error because of which they are.
         """
-        missing = list(task_ids)
+        missing, found = list(task_ids), list[str]()
         try:
             while missing:
                 payload = {"action": "retrieve_batch", "ids": missing, "limit": len(missing)}
@@ -100,12 +100,13 @@ class LookupSender:
                 for task_id in found:
                     group.resolve(task_id, page.records[task_id])
                 missing = [task_id for task_id in missing if task_id not in page.records]
-                if not found:
+                if not found or not page.may_be_followed:
                     break
         except HailuoTasksError as error:
             return missing, error
+        absence = Absence.UNCONFIRMED if found else Absence.UNKNOWN
         for task_id in missing:
-            group.resolve(task_id, None)
+            group.resolve(task_id, absence)
         return [], None
 
     async def _divide(self, group: Group, task_ids: Sequence[str], error: HailuoTasksError) -> None:
@@ -116,8 +117,8 @@ class LookupSender:
             ids, error = failed.pop()
             if len(ids) == 1 or not _may_concern_one_id(error) or left < 2:  # noqa: PLR2004
                 for task_id in ids:
-                    known_refusal = len(ids) == 1 and _refuses_id(error)
-                    group.resolve(task_id, None if known_refusal else error.failure)
+                    unknown = len(ids) == 1 and _refuses_id(error)
+                    group.resolve(task_id, Absence.UNKNOWN if unknown else error.failure)
                 continue
             left -= 2
             half = len(ids) // 2

@@ -15,6 +15,8 @@ from hailuo_tasks_mcp.api.services import ServiceName
 
 # Ids have at most 128 digits; Python refuses to spell out integers far beyond that.
 _MAX_INTEGER_BITS = 426
+# Of the platform, unless a request says `limit`.
+_USUAL_PAGE_SIZE = 12
 _YEAR_10000 = 253_402_300_800.0
 _CENTURY_SECONDS = 3_155_760_000.0
 
@@ -231,18 +233,21 @@ class TaskPage(NamedTuple):
         records: the records that name their task, by its id.
         complete: whether the response reports no error and every item names its task, so that the
             API does not know a task that is missing from it.
+        may_be_followed: whether there may be another page: as many items as a usual page has, or
+            more counted than are here.
 
     """
 
     records: dict[str, TaskRecord]
     complete: bool
+    may_be_followed: bool
 
 
 def read_page(value: Any, service: ServiceName = "hailuo") -> TaskPage | None:
     """Read one response to `retrieve_batch` from any JSON value; None if it has no list of items.
 
-    Of two records of one task the first, the newer one, counts. `count` (`total` in the second
-    envelope) is not read: whether it counts the page or all there is, nothing promises.
+    Of two records of one task the first, the newer one, counts. Whether `count` (`total` in the
+    second envelope) counts the page or all there is, nothing promises.
     """
     items = value.get("items") if isinstance(value, Mapping) else None
     if not isinstance(items, list):
@@ -255,7 +260,10 @@ def read_page(value: Any, service: ServiceName = "hailuo") -> TaskPage | None:
             records.setdefault(record.task_id, record)
         elif record is not None:
             complete = False
-    return TaskPage(records, complete)
+    counts = (value.get("count"), value.get("total"))
+    counted = max((count for count in counts if isinstance(count, int)), default=0)
+    may_be_followed = len(items) >= _USUAL_PAGE_SIZE or counted > len(items)
+    return TaskPage(records, complete, may_be_followed)
 
 
 def reports_error(value: Mapping[str, Any]) -> bool:

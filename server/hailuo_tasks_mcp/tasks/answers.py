@@ -57,7 +57,7 @@ class TaskSummary(Answer):
     resolution: Annotated[str | None, Field(description="Of the video.")] = None
     video_seconds: Annotated[Seconds | None, Field(description="Length of the video.")] = None
     billed_seconds: Annotated[
-        Seconds | None, Field(description="Seconds of video that are charged.")
+        Seconds | None, Field(description="Seconds charged, if not video_seconds.")
     ] = None
     trace_id: Annotated[str | None, Field(description="For the vendor's support.")] = None
     next_step: Annotated[str | None, Field(description="What to do next.")] = None

@@ -10,6 +10,5 @@ USUAL_DURATIONS: Mapping[ServiceName, str] = {"hailuo": "1-2 min", "minimax": "u
 # After so long, the platform advises to give a task up and to make it anew.
 OVERDUE_SECONDS = 10 * 60
 
+# Documented for Hailuo's videos, and assumed for MiniMax H3's.
 LINK_DAYS = 30
-LINKS_ARE_DOCUMENTED: Mapping[ServiceName, bool] = {"hailuo": True, "minimax": False}
-"""Whether a service documents that links live so long, or it is only expected of it."""

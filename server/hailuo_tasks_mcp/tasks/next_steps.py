@@ -10,7 +10,6 @@ from hailuo_tasks_mcp.messages import duration, remedy
 from hailuo_tasks_mcp.tasks.answers import TaskSummary
 from hailuo_tasks_mcp.tasks.durations import (
     LINK_DAYS,
-    LINKS_ARE_DOCUMENTED,
     OVERDUE_SECONDS,
     USUAL_DURATIONS,
 )
@@ -42,6 +41,7 @@ FAILED_STEPS: Mapping[FailureKind, str] = {
 }
 """What to do about a task that failed; a try is offered only where it can help."""
 
+EXPIRED_LINKS = f"Links live {LINK_DAYS} days (per Hailuo's docs), so probably expired"
 NOT_FOUND_STEP = (
     "Ask the user to check the task id: neither MiniMax H3 nor Hailuo knows it for this account."
 )
@@ -50,12 +50,11 @@ NO_TASK_ID_STEP = "This is no task id: ask the user for it."
 SEE_BATCH = "See the batch's next_step."
 
 
-def final_step(task: TaskSummary, service: ServiceName, *, links_expired: bool) -> str | None:
+def final_step(task: TaskSummary, *, links_expired: bool) -> str | None:
     """Return what to do about a task that is final; None if there is nothing to do.
 
     Args:
         task: the rest of the answer.
-        service: the service that made it.
         links_expired: whether `urls_expire_at` has passed.
 
     """
@@ -71,15 +70,8 @@ def final_step(task: TaskSummary, service: ServiceName, *, links_expired: bool) 
         total = task.failed_videos + len(task.video_urls or [])
         steps.append(f"{task.failed_videos} of {total} videos failed and will not come")
     if links_expired:
-        documented = LINKS_ARE_DOCUMENTED[service]
-        basis = "as documented" if documented else "which is documented for Hailuo only"
-        steps.append(
-            f"the links have probably stopped working, because they live {LINK_DAYS} days, {basis}"
-        )
-    if not steps:
-        return None
-    told = "; ".join(steps)
-    return f"{told[0].upper()}{told[1:]}; tell the user."
+        steps.append(EXPIRED_LINKS)
+    return "; ".join([*steps, "tell the user."]) if steps else None
 
 
 def next_step(
@@ -146,8 +138,7 @@ def batch_next_step(
         steps.append(f"Some videos of {_ids(partly)} failed and will not come; tell the user.")
     if expired_ids:
         steps.append(
-            f"The links of {len(expired_ids)} of the tasks have probably stopped working, because "
-            f"they live {LINK_DAYS} days; tell the user."
+            f"{EXPIRED_LINKS} in {len(expired_ids)} tasks, past urls_expire_at; tell the user."
         )
     if any(not task.final for task in tasks):
         steps.append(_open_step(tasks, failures, records, max_wait_seconds))

@@ -68,7 +68,7 @@ def summarize_task(
     task = _facts(task_id, record, now)
     service = "hailuo" if record is None else record.service
     if task.final:
-        step = final_step(task, service, links_expired=_links_expired(task, now))
+        step = final_step(task, links_expired=_links_expired(task, now))
     else:
         step = next_step(task, service, failure, max_wait_seconds)
     return task.model_copy(update={"next_step": step})
@@ -168,16 +168,15 @@ def _facts(task_id: str, record: TaskRecord | None, now: float) -> TaskSummary:
         elapsed_seconds=_elapsed_seconds(record, state, now),
         resolution=_first_known([record.resolution], _NAME_LIMIT),
         video_seconds=_rounded(record.duration),
-        billed_seconds=_rounded(record.usage.total_seconds) if state == "succeeded" else None,
+        billed_seconds=_billed_seconds(record) if state == "succeeded" else None,
         trace_id=_trace_id(record) if state in {"failed", "unknown"} else None,
     )
 
 
 def _batch_task(task_id: str, record: TaskRecord | None, now: float, size: int) -> TaskSummary:
     task = _facts(task_id, record, now)
-    service = "hailuo" if record is None else record.service
     # That links have expired is said once for all, by the batch.
-    step = final_step(task, service, links_expired=False) if task.final else SEE_BATCH
+    step = final_step(task, links_expired=False) if task.final else SEE_BATCH
     changes: dict[str, Any] = {"next_step": step}
     prompt_limit = BATCH_PROMPT_LIMIT
     if size > FULL_DETAIL_BATCH:
@@ -250,6 +249,12 @@ def _rounded(seconds: float | None) -> Seconds | None:
     if seconds is None:
         return None
     return int(seconds) if seconds.is_integer() else round(seconds, 1)
+
+
+def _billed_seconds(record: TaskRecord) -> Seconds | None:
+    """Return for how many seconds a run is charged, where the video's length does not say it."""
+    billed = record.usage.total_seconds
+    return None if billed == record.duration else _rounded(billed)
 
 
 def _urls_expire_at(record: TaskRecord) -> str | None:
