@@ -7,7 +7,7 @@ an empty server on the same SDK (the floor), drives each over real stdio with on
 JSON-RPC driver, in turn, round after round, against one raw stand-in of the API on 127.0.0.1.
 Prints tables and writes `dist/compare.json`. benchmarks/README.md says how to read them.
 
-Wants /proc, so Linux.
+Needs /proc, so Linux.
 """
 
 import argparse
@@ -146,7 +146,7 @@ async def measure_starts(samples: Samples, order: list[Arm], base_url: str) -> N
 
 
 async def measure_calls(
-    samples: Samples, order: list[Arm], chance: random.Random, base_url: str
+    samples: Samples, order: list[Arm], rng: random.Random, base_url: str
 ) -> None:
     """Make calls one after another; the servers take turns in blocks.
 
@@ -169,7 +169,7 @@ async def measure_calls(
 
         took: dict[str, list[float]] = {name: [] for name in (*servers, POST)}
         for _ in range(BLOCKS):
-            for name in chance.sample(list(took), len(took)):
+            for name in rng.sample(list(took), len(took)):
                 took[name] += [await seconds(call(name, task_id)) for task_id in ids(BLOCK)]
         for name, each in took.items():
             samples.add("call ms", name, statistics.median(each) * 1000)
@@ -190,18 +190,18 @@ async def measure_many_at_once(samples: Samples, order: list[Arm], base_url: str
 
 
 async def read_answers(bench: Path, fast: str) -> Json:
-    """Measure what a model reads: characters and tokens, and how much of a batch came back."""
+    """Measure what a model reads: characters and tokens, and how much of a batch is returned."""
     # Here, so that the rest can be tested without it.
     import bpe_openai  # noqa: PLC0415
 
     tokens = bpe_openai.get_encoding("o200k_base")
-    told: Json = {}
+    answers: Json = {}
     for arm in arms(bench):
         if arm.several is None:
             continue
         async with running(arm, fast) as server:
             instructions = server.instructions
-            listed = (await server.ask("tools/list", {}))["tools"]
+            listed = (await server.request("tools/list", {}))["tools"]
             one = await server.call(*arm.one(ids(1)[0]))
             batch = await server.call(*arm.several(ids(BATCH)))
         seen = [
@@ -216,22 +216,22 @@ async def read_answers(bench: Path, fast: str) -> Json:
             "one answer": one,
             f"batch of {BATCH}": batch,
         }
-        told[arm.name] = {
+        answers[arm.name] = {
             "characters": {name: len(text) for name, text in texts.items()},
             "tokens": {name: len(tokens.encode(text)) for name, text in texts.items()},
             "came back": sum(task_id in batch for task_id in ids(BATCH)),
         }
-    return told
+    return answers
 
 
-def follow_ours() -> Json:
-    """Count what it takes to follow a run to its video as the answers' next steps say."""
+def poll_ours() -> Json:
+    """Count what it takes to poll a run until its video is there, as the next steps say."""
     calls = requests = 0
     running_record = read_record({"id": "t", "created_at": 1, "started_at": 1})
     example = ROOT / "tests" / "examples" / "retrieve.json"
     done_record = read_record(json.loads(example.read_text()))
 
-    async def calling() -> float:
+    async def poll_to_the_end() -> float:
         nonlocal calls
         clock = asyncio.get_running_loop().time
 
@@ -252,14 +252,14 @@ def follow_ours() -> Json:
         return clock()
 
     with asyncio.Runner(loop_factory=SimulatedTimeLoop) as runner:
-        after = runner.run(calling())
+        after = runner.run(poll_to_the_end())
     return {"calls": calls, "requests": requests, "seconds": after}
 
 
-def follow_vendors(model_waits_seconds: float) -> Json:
+def poll_vendor(model_waits_seconds: float) -> Json:
     """Count the same for the vendor's server, as its code and its answers have it.
 
-    Of a task that runs, a call looks once and then pauses for 5 seconds; the answer asks the model
+    Of a task that runs, a call polls once and then pauses for 5 seconds; the answer asks the model
     to wait for 15 seconds more, which not every model can.
     """
     calls, now = 1, 0.0
@@ -297,7 +297,7 @@ async def grow(bench: Path, fast: str) -> list[Json]:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What was promised, and how it came out, round by round; the median counts."""
+    """A limit, and what was measured, round by round; the median counts."""
 
     words: str
     values: list[float]
@@ -305,16 +305,16 @@ class Bound:
     at_least: bool = False
 
     def holds(self) -> bool:
-        """Tell whether it came out as promised."""
+        """Return whether what was measured is within the limit."""
         value = statistics.median(self.values)
         return value >= self.limit if self.at_least else value <= self.limit
 
     def row(self) -> str:
         """Return the bound as a row of the table."""
         spread = f"{min(self.values):.2f} to {max(self.values):.2f}"
-        promised = f"{'at least' if self.at_least else 'at most'} {self.limit:g}"
-        came_out = f"{statistics.median(self.values):.3f} ({spread})"
-        return f"| {self.words} | {came_out} | {promised} | {'yes' if self.holds() else 'NO'} |"
+        limit = f"{'at least' if self.at_least else 'at most'} {self.limit:g}"
+        measured = f"{statistics.median(self.values):.3f} ({spread})"
+        return f"| {self.words} | {measured} | {limit} | {'yes' if self.holds() else 'NO'} |"
 
 
 def bounds(samples: Samples) -> list[Bound]:
@@ -334,7 +334,7 @@ def bounds(samples: Samples) -> list[Bound]:
     ]
 
 
-def table(samples: Samples, told: Json, followed: Json, growth: list[Json]) -> str:
+def table(samples: Samples, answers: Json, polling: Json, growth: list[Json]) -> str:
     """Return all that was measured, as tables for people."""
     columns = ("ours", "vendor", "floor", "floor with a POST")
     lines = [f"| measured | {' | '.join(columns)} |", "|---" * 5 + "|"]
@@ -354,14 +354,14 @@ def table(samples: Samples, told: Json, followed: Json, growth: list[Json]) -> s
         lines.append(f"| {measure} | {cells} |")
     lines.append(f"| one httpx POST by itself, ms | | | | {cell('call ms', POST)} |")
     for unit in ("characters", "tokens"):
-        for name in told["ours"][unit]:
-            ours, vendor = (told[arm][unit][name] for arm in ("ours", "vendor"))
+        for name in answers["ours"][unit]:
+            ours, vendor = (answers[arm][unit][name] for arm in ("ours", "vendor"))
             lines.append(f"| {name}, {unit} | {ours} | {vendor} | | |")
-    came = (told[arm]["came back"] for arm in ("ours", "vendor"))
-    lines.append(f"| of the {BATCH} came back | {' | '.join(map(str, came))} | | |")
+    returned = (answers[arm]["came back"] for arm in ("ours", "vendor"))
+    lines.append(f"| of the {BATCH} came back | {' | '.join(map(str, returned))} | | |")
     for name in ("calls", "requests", "seconds"):
-        ours, told_to, at_once = (f"{count[name]:g}" for count in followed.values())
-        cells = f"{ours} | {told_to}; {at_once} by a model that cannot wait"
+        ours, waiting, not_waiting = (f"{count[name]:g}" for count in polling.values())
+        cells = f"{ours} | {waiting}; {not_waiting} by a model that cannot wait"
         lines.append(f"| following a {RUN_SECONDS:g} s run, {name} | {cells} | | |")
     lines += ["", "| bound | came out | promised | holds |", "|---|---|---|---|"]
     lines += [bound.row() for bound in bounds(samples)]
@@ -374,20 +374,20 @@ async def compare(bench: Path, rounds: int) -> None:
     """Measure everything, print the tables and write the JSON."""
     samples, servers = Samples(), arms(bench)
     # The same orders each time.
-    chance = random.Random(0)  # noqa: S311 - no secret
+    rng = random.Random(0)  # noqa: S311 - no secret
     async with stand_in(0) as fast, stand_in(DELAY_SECONDS) as slow:
         for number in range(rounds):
             print(f"round {number + 1} of {rounds}", file=sys.stderr)
-            order = chance.sample(servers, len(servers))
-            await measure_starts(samples, chance.sample(order * STARTS, len(order * STARTS)), fast)
-            await measure_calls(samples, order, chance, fast)
+            order = rng.sample(servers, len(servers))
+            await measure_starts(samples, rng.sample(order * STARTS, len(order * STARTS)), fast)
+            await measure_calls(samples, order, rng, fast)
             await measure_many_at_once(samples, order, slow)
-        told = await read_answers(bench, fast)
+        answers = await read_answers(bench, fast)
         growth = await grow(bench, fast)
-    followed = {
-        "ours": await asyncio.to_thread(follow_ours),
-        "vendor, as its answers ask for": follow_vendors(15.0),
-        "vendor, by a model that cannot wait": follow_vendors(0.0),
+    polling = {
+        "ours": await asyncio.to_thread(poll_ours),
+        "vendor, as its answers ask for": poll_vendor(15.0),
+        "vendor, by a model that cannot wait": poll_vendor(0.0),
     }
     machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.platform()}"
     versions = {
@@ -398,7 +398,7 @@ async def compare(bench: Path, rounds: int) -> None:
     }
     today = datetime.now(UTC).date().isoformat()
     print(f"{today}, {rounds} rounds, medians (lowest to highest). {machine}. {versions}\n")
-    print(table(samples, told, followed, growth))
+    print(table(samples, answers, polling, growth))
     report = ROOT / "dist" / "compare.json"
     report.parent.mkdir(exist_ok=True)
     content = {
@@ -407,8 +407,8 @@ async def compare(bench: Path, rounds: int) -> None:
         "versions": versions,
         "bounds": [asdict(bound) | {"holds": bound.holds()} for bound in bounds(samples)],
         "rounds": samples.values,
-        "read": told,
-        "followed": followed,
+        "read": answers,
+        "followed": polling,
         "growth": growth,
     }
     report.write_text(json.dumps(content, indent=2) + "\n")

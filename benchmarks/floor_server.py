@@ -1,7 +1,7 @@
 """The least that a server on this SDK can be: one tool that gives back what it is given.
 
-With `--post`, the least that one can be that asks an API: its tool makes one POST, with httpx, on a
-connection that is kept alive, and gives back what came.
+With `--post`, the least that one can be that calls an API: its tool makes one POST, with httpx, on
+a connection that is kept alive, and gives back what was received.
 """
 
 import os
@@ -42,22 +42,22 @@ def _post() -> Callable[[dict[str, Any]], Awaitable[str]]:
     client = httpx.AsyncClient(base_url=os.environ["ACEDATACLOUD_API_BASE_URL"], trust_env=False)
 
     async def post(arguments: dict[str, Any]) -> str:
-        question = {"action": "retrieve", "id": arguments.get("text")}
-        return (await client.post("/hailuo/tasks", json=question)).text
+        payload = {"action": "retrieve", "id": arguments.get("text")}
+        return (await client.post("/hailuo/tasks", json=payload)).text
 
     return post
 
 
 async def _serve() -> None:
-    answer = _post() if "--post" in sys.argv else _echo
+    run_tool = _post() if "--post" in sys.argv else _echo
 
     async def call_tool(_: ServerRequestContext, params: CallToolRequestParams) -> CallToolResult:
-        text = await answer(params.arguments or {})
+        text = await run_tool(params.arguments or {})
         return CallToolResult(content=[TextContent(type="text", text=text)])
 
     server = Server("floor", on_list_tools=_list_tools, on_call_tool=call_tool)
-    async with stdio_server() as (requests, answers):
-        await server.run(requests, answers, server.create_initialization_options())
+    async with stdio_server() as (read_stream, write_stream):
+        await server.run(read_stream, write_stream, server.create_initialization_options())
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
     python benchmarks/soak.py [--calls 10000] [--faults 0.05] [--seconds 300]
 
-Starts the server as a host does, and a raw stand-in of the API on 127.0.0.1 that breaks one answer
-in twenty, in every way that a network knows. Prints what it saw, and ends with 0 if no call was
-lost, no answer was wrong, no connection leaked and the server's memory did not grow.
+Starts the server as a host does, and a raw stand-in of the API on 127.0.0.1 that breaks one
+response in twenty, in every way that a network can. Prints what it saw, and ends with 0 if no call
+was lost, no answer was wrong, no connection leaked and the server's memory did not grow.
 
-Wants `ps`, so Linux or macOS.
+Needs `ps`, so Linux or macOS.
 """
 
 import argparse
@@ -34,16 +34,16 @@ MAX_GROWTH_MB = 10.0
 MAX_CONNECTIONS = 100
 TOKEN = "soak-token-0123456789"  # noqa: S105 - valid nowhere
 REQUEST_TIMEOUT_SECONDS = 0.5
-# Every call waits its turn here, so this is far beyond what any should take.
+# Calls queue here, so this is far beyond what any should take.
 CALL_SECONDS = 60
 
 
 class Api:
     """The stand-in: a task is done, runs or is unknown by the first letter of its id."""
 
-    def __init__(self, share_of_faults: float, chance: random.Random) -> None:
+    def __init__(self, share_of_faults: float, rng: random.Random) -> None:
         self.share_of_faults = share_of_faults
-        self.chance = chance
+        self.rng = rng
         self.requests = 0
         self.faults: Counter[str] = Counter()
         self.open = 0
@@ -53,13 +53,13 @@ class Api:
     async def on_connection(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """Answer what comes over a connection until one side ends it."""
+        """Respond to the requests of a connection until one side ends it."""
         self.connections.add(asyncio.current_task())
         self.open += 1
         self.most_open = max(self.most_open, self.open)
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
-                while await self.answer(reader, writer):
+                while await self.respond(reader, writer):
                     pass
         finally:
             self.open -= 1
@@ -68,23 +68,23 @@ class Api:
             with suppress(ConnectionError):
                 await writer.wait_closed()
 
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Answer a request; tell whether the connection can go on."""
+    async def respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Respond to a request; return whether the connection can go on."""
         head = await reader.readuntil(b"\r\n\r\n")
         length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
-        question = json.loads(await reader.readexactly(int(length[1]) if length else 0))
+        payload = json.loads(await reader.readexactly(int(length[1]) if length else 0))
         self.requests += 1
-        if self.chance.random() < self.share_of_faults:
-            name = self.chance.choice(list(FAULTS))
+        if self.rng.random() < self.share_of_faults:
+            name = self.rng.choice(list(FAULTS))
             self.faults[name] += 1
             await FAULTS[name](reader, writer)
             return False
-        if "id" in question:
-            body = record(question["id"])
+        if "id" in payload:
+            body = record(payload["id"])
         else:
-            found = [record(task_id) for task_id in question["ids"]]
+            found = [record(task_id) for task_id in payload["ids"]]
             body = {"items": [item for item in found if item], "count": len(found)}
-        writer.write(http("200 OK", json.dumps(body)))
+        writer.write(http_response("200 OK", json.dumps(body)))
         await writer.drain()
         return True
 
@@ -101,51 +101,53 @@ def record(task_id: str) -> Json:
     return head | {"response": {"success": True, "data": data}}
 
 
-def http(status: str, body: str, *headers: str) -> bytes:
-    """Return an HTTP answer."""
+def http_response(status: str, body: str, *headers: str) -> bytes:
+    """Return an HTTP response."""
     content = body.encode()
     lines = (f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(content)}", "", "")
     return "\r\n".join(lines).encode() + content
 
 
-def answering(answer: bytes) -> Fault:
-    """Return the fault of answering so, and ending the connection."""
+def responding(response: bytes) -> Fault:
+    """Return a fault that sends this response and ends the connection."""
 
     async def fault(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer)
+        writer.write(response)
         await writer.drain()
 
     return fault
 
 
 async def reset(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """End the connection without an answer or a farewell."""
+    """Abort the connection without a response."""
     writer.transport.abort()
 
 
 async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-    """Say nothing until the other side gives up."""
+    """Send nothing until the other side gives up."""
     await reader.read()
 
 
 FAULTS: dict[str, Fault] = {
     "reset": reset,
-    "torn": answering(http("200 OK", json.dumps(record("done")))[:-9]),
+    "torn": responding(http_response("200 OK", json.dumps(record("done")))[:-9]),
     "hang": hang,
-    "closed": answering(b""),
-    "nonsense": answering(b"SSH-2.0-OpenSSH\r\n"),
-    "429": answering(http("429 Too Many Requests", "{}", "Retry-After: 0")),
-    "500": answering(http("500 Internal Server Error", '{"error": {"code": "api_error"}}')),
-    "502": answering(http("502 Bad Gateway", "<html>" * 1000)),
-    "null": answering(http("200 OK", "null")),
-    "html": answering(http("200 OK", "<html>" * 1000)),
-    "deep": answering(http("200 OK", "[" * 100_000)),
-    "9 MB": answering(http("200 OK", " " * 9_000_000)),
+    "closed": responding(b""),
+    "nonsense": responding(b"SSH-2.0-OpenSSH\r\n"),
+    "429": responding(http_response("429 Too Many Requests", "{}", "Retry-After: 0")),
+    "500": responding(
+        http_response("500 Internal Server Error", '{"error": {"code": "api_error"}}')
+    ),
+    "502": responding(http_response("502 Bad Gateway", "<html>" * 1000)),
+    "null": responding(http_response("200 OK", "null")),
+    "html": responding(http_response("200 OK", "<html>" * 1000)),
+    "deep": responding(http_response("200 OK", "[" * 100_000)),
+    "9 MB": responding(http_response("200 OK", " " * 9_000_000)),
 }
 
 
 class Host:
-    """Calls the server as a host does: one line of JSON a message, answers in any order."""
+    """Calls the server as a host does: one line of JSON a message, responses in any order."""
 
     def __init__(self, process: Process) -> None:
         assert process.stdin  # noqa: S101 - for the type checker
@@ -155,28 +157,28 @@ class Host:
         self.stdout = process.stdout
         self.waiting: dict[int, asyncio.Future[Json]] = {}
         self.last_id = 0
-        self.unasked = 0
+        self.unexpected = 0
 
     async def listen(self) -> None:
-        """Hand each answer to whoever waits for it."""
+        """Pass each response to the request that waits for it."""
         while line := await self.stdout.readline():
             message = json.loads(line)
             waiting = self.waiting.pop(message.get("id"), None)
             if waiting is None:
-                self.unasked += 1
+                self.unexpected += 1
             else:
                 waiting.set_result(message)
 
-    async def ask(self, method: str, params: Json) -> Json:
-        """Send a request and return the answer to it."""
+    async def request(self, method: str, params: Json) -> Json:
+        """Send a request and return its response."""
         self.last_id += 1
-        answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
-        self.waiting[self.last_id] = answer
+        response: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
+        self.waiting[self.last_id] = response
         message = {"jsonrpc": "2.0", "id": self.last_id, "method": method, "params": params}
         self.stdin.write(json.dumps(message).encode() + b"\n")
         await self.stdin.drain()
         async with asyncio.timeout(CALL_SECONDS):
-            return await answer
+            return await response
 
     def memory_mb(self) -> float:
         """Return the server's resident size."""
@@ -184,7 +186,7 @@ class Host:
         return int(subprocess.check_output(command)) / 1024  # noqa: S603 - ours
 
     def open_files(self) -> int | None:
-        """Return how many files and sockets the server holds open; None where that is not told."""
+        """Return how many files and sockets the server holds open; None where /proc is missing."""
         folder = Path("/proc") / str(self.process.pid) / "fd"
         return len(list(folder.iterdir())) if folder.exists() else None
 
@@ -226,9 +228,9 @@ async def hosting(base_url: str) -> AsyncIterator[Host]:
             await process.wait()
 
 
-def pick_call(number: int, chance: random.Random) -> tuple[Json, dict[str, str]]:
-    """Return the params of a call, and the states that a true answer tells, by task id."""
-    kind = chance.choices(("one", "batch", "wait", "refused"), (70, 20, 5, 5))[0]
+def pick_call(number: int, rng: random.Random) -> tuple[Json, dict[str, str]]:
+    """Return the params of a call, and the states of a true answer, by task id."""
+    kind = rng.choices(("one", "batch", "wait", "refused"), (70, 20, 5, 5))[0]
     if kind == "refused":
         return {"name": "retrieve_task", "arguments": {"task_id": "not an id"}}, {}
     if kind == "batch":
@@ -244,7 +246,7 @@ def pick_call(number: int, chance: random.Random) -> tuple[Json, dict[str, str]]
 
 
 def judge(result: Json, states: dict[str, str]) -> str:
-    """Say what an answer is worth."""
+    """Return the verdict on an answer."""
     if result.get("isError"):
         text = result["content"][0]["text"]
         if not states:
@@ -254,27 +256,27 @@ def judge(result: Json, states: dict[str, str]) -> str:
     tasks = answer.get("tasks", [answer])
     if [task["task_id"] for task in tasks] != list(states):
         return "WRONG"
-    told = {task["task_id"]: task["state"] for task in tasks}
-    if told == states:
+    returned = {task["task_id"]: task["state"] for task in tasks}
+    if returned == states:
         return "true"
-    unlearned = {task_id for task_id in states if told[task_id] == "unknown"}
-    if len(unlearned) == len(states):
+    unknown = {task_id for task_id in states if returned[task_id] == "unknown"}
+    if len(unknown) == len(states):
         # Of which nothing is known is an error, not an answer.
         return "WRONG"
-    rest = {task_id: state for task_id, state in told.items() if task_id not in unlearned}
+    rest = {task_id: state for task_id, state in returned.items() if task_id not in unknown}
     return "true in part" if rest.items() <= states.items() else "WRONG"
 
 
 async def soak(calls: int, share_of_faults: float, seed: int) -> bool:
-    """Make the calls, print what came, and tell whether all of it is as it should be."""
-    chance = random.Random(seed)  # noqa: S311 - a seed, so that a run can be had again
-    api = Api(share_of_faults, chance)
+    """Make the calls, print the results, and return whether all are as they should be."""
+    rng = random.Random(seed)  # noqa: S311 - a seed, so that a run can be had again
+    api = Api(share_of_faults, rng)
     verdicts: Counter[str] = Counter()
     started = time.monotonic()
     async with serving(api) as base_url, hosting(base_url) as host:
         client = {"name": "soak", "version": "1"}
         hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client}
-        await host.ask("initialize", hello)
+        await host.request("initialize", hello)
         host.stdin.write(b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
         numbers = iter(range(calls))
 
@@ -283,8 +285,8 @@ async def soak(calls: int, share_of_faults: float, seed: int) -> bool:
                 number = next(numbers, None)
                 if number is None:
                     return
-                params, states = pick_call(number, chance)
-                message = await host.ask("tools/call", params)
+                params, states = pick_call(number, rng)
+                message = await host.request("tools/call", params)
                 verdicts[judge(message["result"], states)] += 1
 
         async def work_together(until: int) -> None:
@@ -299,7 +301,9 @@ async def soak(calls: int, share_of_faults: float, seed: int) -> bool:
         left_waiting, idle = len(host.waiting), api.open
     seconds = time.monotonic() - started
     answered = sum(verdicts.values())
-    print(f"calls      {answered} of {calls} answered, {left_waiting} left, {host.unasked} unasked")
+    print(
+        f"calls      {answered} of {calls} answered, {left_waiting} left, {host.unexpected} unasked"
+    )
     print(f"answers    {dict(verdicts.most_common())}")
     print(f"requests   {api.requests}, {api.faults.total()} of them broken: {dict(api.faults)}")
     early = min(WARM_UP_CALLS, calls)
@@ -310,7 +314,7 @@ async def soak(calls: int, share_of_faults: float, seed: int) -> bool:
     good = bool(
         answered == calls
         and not left_waiting
-        and not host.unasked
+        and not host.unexpected
         and not verdicts["WRONG"]
         and verdicts["true"]
         and verdicts["error told"] + verdicts["true in part"] <= api.faults.total()

@@ -3,8 +3,8 @@
     python benchmarks/stand_in.py [--delay-seconds 0.2]
 
 Prints its base URL and serves on 127.0.0.1 until its stdin ends. Every task is the documented one,
-finished; a batch comes in pages of 12 unless the request says `limit`, as the API's contract has
-it. `GET /` tells how many requests came before.
+finished; a batch has pages of 12 unless the request has `limit`, as in the API's contract.
+`GET /` returns how many requests were received before.
 """
 
 import argparse
@@ -21,7 +21,7 @@ _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %
 
 
 class StandIn(asyncio.Protocol):
-    """One connection: reads requests, and answers each after the delay."""
+    """One connection: reads requests, and responds to each after the delay."""
 
     requests = 0
     delay_seconds = 0.0
@@ -31,12 +31,12 @@ class StandIn(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep what answers are written to."""
+        """Keep the transport that responses are written to."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a TCP server's
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer the requests that are complete."""
+        """Respond to the requests that are complete."""
         self._buffer += data
         while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
             head = self._buffer[:end].lower()
@@ -47,29 +47,26 @@ class StandIn(asyncio.Protocol):
                 return
             body, self._buffer = self._buffer[end + 4 : total], self._buffer[total:]
             if not body:
-                self._answer(b"%d" % StandIn.requests)
+                self._respond(b"%d" % StandIn.requests)
                 continue
             StandIn.requests += 1
             if self.delay_seconds:
                 loop = asyncio.get_running_loop()
-                loop.call_later(self.delay_seconds, self._answer, answer(body))
+                loop.call_later(self.delay_seconds, self._respond, response_body(body))
             else:
-                self._answer(answer(body))
+                self._respond(response_body(body))
 
-    def _answer(self, content: bytes) -> None:
+    def _respond(self, content: bytes) -> None:
         if self._transport is not None:
-            head = (
-                b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-            )
-            self._transport.write(head % len(content) + content)
+            self._transport.write(_HEAD % len(content) + content)
 
 
-def answer(body: bytes) -> bytes:
-    """Return the API's answer to a request body."""
-    question = json.loads(body)
-    if "ids" not in question:
-        return _record(question["id"])
-    page = question["ids"][: question.get("limit", PAGE_SIZE)]
+def response_body(body: bytes) -> bytes:
+    """Return the body of the API's response to a request body."""
+    payload = json.loads(body)
+    if "ids" not in payload:
+        return _record(payload["id"])
+    page = payload["ids"][: payload.get("limit", PAGE_SIZE)]
     items = b",".join(map(_record, page))
     return b'{"items":[%b],"count":%d}' % (items, len(page))
 

@@ -31,7 +31,7 @@ class Arm:
 
 
 class Server:
-    """A running server, asked in JSON-RPC, one line a message."""
+    """A running server, driven in JSON-RPC, one line a message."""
 
     def __init__(self, process: Process, start_seconds: float, instructions: str) -> None:
         self.process = process
@@ -47,18 +47,18 @@ class Server:
             if "id" in message and "method" not in message:
                 self._waiting.pop(message["id"]).set_result(message)
 
-    async def ask(self, method: str, params: Json) -> Json:
+    async def request(self, method: str, params: Json) -> Json:
         """Return the result of a request."""
         number = len(self._waiting) + int(time.perf_counter() * 1e9)
-        answered = self._waiting[number] = asyncio.get_running_loop().create_future()
-        self.tell(method, params, id=number)
-        message = await answered
+        response = self._waiting[number] = asyncio.get_running_loop().create_future()
+        self.send(method, params, id=number)
+        message = await response
         if "result" not in message:
             raise RuntimeError(f"{method}: {message.get('error')}")
         result: Json = message["result"]
         return result
 
-    def tell(self, method: str, params: Json, **fields: Any) -> None:
+    def send(self, method: str, params: Json, **fields: Any) -> None:
         """Send a message."""
         assert self.process.stdin  # noqa: S101 - a pipe
         message = {"jsonrpc": "2.0", "method": method, "params": params, **fields}
@@ -66,7 +66,7 @@ class Server:
 
     async def call(self, tool: str, arguments: Json) -> str:
         """Call a tool and return the text that a model would read."""
-        result = await self.ask("tools/call", {"name": tool, "arguments": arguments})
+        result = await self.request("tools/call", {"name": tool, "arguments": arguments})
         if result.get("isError"):
             raise RuntimeError(f"{tool}: {result}")
         text: str = result["content"][0]["text"]
@@ -87,7 +87,7 @@ class Server:
 
 @asynccontextmanager
 async def running(arm: Arm, base_url: str) -> AsyncIterator[Server]:
-    """Start a server as a host does, timing it until it has answered `initialize`."""
+    """Start a server as a host does, timing it until its response to `initialize`."""
     # Nothing else: what is set for other servers, or for a proxy, is not to be measured.
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     environ = {**kept, "ACEDATACLOUD_API_TOKEN": TOKEN, "ACEDATACLOUD_API_BASE_URL": base_url}
@@ -110,7 +110,7 @@ async def running(arm: Arm, base_url: str) -> AsyncIterator[Server]:
             start_seconds = time.perf_counter() - started
             instructions = json.loads(line)["result"].get("instructions") or ""
             server = Server(process, start_seconds, instructions)
-            server.tell("notifications/initialized", {})
+            server.send("notifications/initialized", {})
             yield server
             await server.end()
     finally:

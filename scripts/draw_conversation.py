@@ -131,8 +131,8 @@ def draw() -> str:
     ready, running, failed = first.answer["tasks"]
     (ended,) = second.answer["tasks"]
     picture = _Picture()
-    asked = ", ".join(_TASK_ID.sub(r"\1…", task["task_id"]) for task in first.answer["tasks"])
-    picture.say("You", f"Are my three clips ready? {asked}")
+    ids = ", ".join(_TASK_ID.sub(r"\1…", task["task_id"]) for task in first.answer["tasks"])
+    picture.say("You", f"Are my three clips ready? {ids}")
     picture.call(first, {"counts", "done", "next_step"})
     picture.say(
         "Assistant",
@@ -183,9 +183,9 @@ class _Picture:
         if len(progress) > _SHOWN_PROGRESS + 1:
             progress = [*progress[:_SHOWN_PROGRESS], "…", progress[-1]]
         lines = [
-            f'→ <tspan class="tool">{call.tool}</tspan> {_coloured(_json(call.arguments))}',
+            f'→ <tspan class="tool">{call.tool}</tspan> {_highlight(_json(call.arguments))}',
             *(f"{'' if n else '  progress':12}{line}" for n, line in enumerate(progress)),
-            *map(_coloured, _abridged(call.answer, shown)),
+            *map(_highlight, _abridge(call.answer, shown)),
         ]
         height = len(lines) * _CODE_LEADING + 2 * _PADDING - 4
         width = _WIDTH - 2 * _MARGIN
@@ -234,13 +234,13 @@ _TOKEN = re.compile(
 _TASK_ID = re.compile(r"\b([0-9a-f]{8})(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 
 
-def _abridged(answer: Json, shown: Collection[str]) -> list[str]:
+def _abridge(answer: Json, shown: Collection[str]) -> list[str]:
     """Return the lines of an answer, cut to some of its fields; what is left out is marked."""
     heads = {name: answer[name] for name in ("counts", "done") if name in shown}
     lines = [f"← {_json(heads)[:-1]},", ' "tasks": [']
     for task in answer["tasks"]:
-        told = {name: task[name] for name in _SHOWN_OF_TASK if name in task}
-        line = f"   {_json(told)[:-1]}"
+        fields = {name: task[name] for name in _SHOWN_OF_TASK if name in task}
+        line = f"   {_json(fields)[:-1]}"
         if "video_urls" in task:
             lines.append(f"{line},")
             line = f'    "video_urls": {_json([_file(task)])}'
@@ -260,7 +260,7 @@ def _json(value: Any) -> str:
     return _TASK_ID.sub(r"\1…", json.dumps(value, ensure_ascii=False))
 
 
-def _coloured(line: str) -> str:
+def _highlight(line: str) -> str:
     """Return a line of JSON as SVG text, with keys, values and states told apart."""
     if len(line) > _CODE_COLUMNS:
         raise SystemExit(f"too long for the picture: {line}")

@@ -95,7 +95,7 @@ _CHINESE = {
 Translate = Callable[[str], str]
 
 
-async def written(document: str, text: str) -> str:
+async def regenerate(document: str, text: str) -> str:
     """Return the text of a document with all of its generated parts as they should be.
 
     Every part whose comments stand in the text is written; those that the document must have, or
@@ -169,7 +169,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _kind(schema: Mapping[str, Any], translate: Translate) -> str:
-    """Say what values a parameter takes."""
+    """Describe which values a parameter takes."""
     match schema:
         case {"type": "string", "minLength": least, "maxLength": most, "pattern": pattern}:
             parts = [
@@ -218,13 +218,13 @@ def _registry_variable(variable: Variable) -> dict[str, Any]:
 
 
 def bundle_manifest(text: str) -> str:
-    """Return the text of manifest.json with the questions to its user as they should be."""
+    """Return the text of manifest.json with the options for its user as they should be."""
     manifest = json.loads(text)
-    asked = {name: variable for name, variable in VARIABLES.items() if variable.title}
+    options = {name: variable for name, variable in VARIABLES.items() if variable.title}
     manifest["server"]["mcp_config"]["env"] = {
-        variable.name: f"${{user_config.{name}}}" for name, variable in asked.items()
+        variable.name: f"${{user_config.{name}}}" for name, variable in options.items()
     }
-    manifest["user_config"] = {name: _bundle_option(variable) for name, variable in asked.items()}
+    manifest["user_config"] = {name: _bundle_option(variable) for name, variable in options.items()}
     return _json_text(manifest)
 
 
@@ -267,7 +267,7 @@ def main() -> None:
         path.write_text(write(path.read_text(encoding="utf-8")), encoding="utf-8")
     for document in DOCUMENTS:
         path = ROOT / document
-        text = asyncio.run(written(document, path.read_text(encoding="utf-8")))
+        text = asyncio.run(regenerate(document, path.read_text(encoding="utf-8")))
         path.write_text(text, encoding="utf-8")
 
 

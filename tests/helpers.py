@@ -33,10 +33,10 @@ NOW = 1736863661.511 + 32
 URL = "https://cdn.test/a.mp4"
 
 # Bounds a hang; starting Python with the SDK takes about a second.
-PATIENCE_SECONDS = 20
+TIMEOUT_SECONDS = 20
 
 Json = dict[str, Any]
-Answer = httpx.Response | Exception
+ScriptedResponse = httpx.Response | Exception
 
 
 def example(name: str) -> Any:
@@ -68,29 +68,31 @@ def video(state: str | None = "succeeded", url: str | None = URL) -> dict[str, A
 
 
 class ScriptedApi(httpx.AsyncBaseTransport):
-    """Answers each request with the next of the given answers, the last one for ever."""
+    """Returns the next of the given responses for each request, the last one for ever."""
 
-    def __init__(self, *answers: Answer) -> None:
-        self.answers = list(answers)
+    def __init__(self, *responses: ScriptedResponse) -> None:
+        self.responses = list(responses)
         self.requests: list[httpx.Request] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
-            raise answer
+        response = self.responses.pop(0) if len(self.responses) > 1 else self.responses[0]
+        if isinstance(response, Exception):
+            raise response
         # A response can be read once.
         return httpx.Response(
-            answer.status_code, headers=answer.headers, stream=httpx.ByteStream(answer.content)
+            response.status_code,
+            headers=response.headers,
+            stream=httpx.ByteStream(response.content),
         )
 
     @property
-    def questions(self) -> list[Json]:
+    def payloads(self) -> list[Json]:
         return [json.loads(request.content) for request in self.requests]
 
 
 class PagingApi(httpx.AsyncBaseTransport):
-    """Knows some tasks and answers batches in pages, newest (last known) first."""
+    """Knows some tasks and returns batches in pages, newest (last known) first."""
 
     def __init__(
         self,
@@ -104,14 +106,14 @@ class PagingApi(httpx.AsyncBaseTransport):
         self.page_size = page_size
         self.obeys_limit = obeys_limit
         self.counts_all = counts_all
-        self.questions: list[Json] = []
+        self.payloads: list[Json] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        question = json.loads(request.content)
-        self.questions.append(question)
-        wanted = set(question["ids"])
+        payload = json.loads(request.content)
+        self.payloads.append(payload)
+        wanted = set(payload["ids"])
         found = [succeeded(task_id) for task_id in reversed(self.known) if task_id in wanted]
-        page = found[: question["limit"] if self.obeys_limit else self.page_size]
+        page = found[: payload["limit"] if self.obeys_limit else self.page_size]
         count = len(found) if self.counts_all else len(page)
         return httpx.Response(200, json={"items": page, "count": count})
 
@@ -151,7 +153,7 @@ def text_of(result: CallToolResult) -> str:
 
 
 def data_of(result: CallToolResult) -> Json:
-    """Return the answer of a call that went well, having seen that both channels agree."""
+    """Return the answer of a successful call; assert that its two forms agree."""
     assert not result.is_error, text_of(result)
     assert json.loads(text_of(result)) == result.structured_content
     data: Json = result.structured_content
@@ -165,12 +167,12 @@ def error_of(result: CallToolResult) -> str:
     return text_of(result)
 
 
-Connection = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+ConnectionHandler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
 async def raw_server(
-    on_connection: Connection, tls: ssl.SSLContext | None = None
+    on_connection: ConnectionHandler, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[str]:
     """Handle the connections on a loopback port, byte by byte; yield its address.
 
@@ -188,7 +190,7 @@ async def raw_server(
             await writer.wait_closed()
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
-    async with server, asyncio.timeout(PATIENCE_SECONDS):
+    async with server, asyncio.timeout(TIMEOUT_SECONDS):
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         await asyncio.gather(*filter(None, handlers))
 
@@ -200,26 +202,26 @@ async def read_request(reader: asyncio.StreamReader) -> bytes:
     return head + (await reader.readexactly(int(length[1])) if length else b"")
 
 
-def http_answer(body: Any) -> bytes:
-    """Return an HTTP answer with a JSON body."""
+def http_response(body: Any) -> bytes:
+    """Return an HTTP response with a JSON body."""
     content = json.dumps(body).encode()
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content)
 
 
 @asynccontextmanager
 async def listening(
-    answer: bytes, tls: ssl.SSLContext | None = None
+    response: bytes, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """Answer every connection on a loopback port alike; yield its address and what was heard."""
-    heard: list[bytes] = []
+    """Send every connection on a loopback port one response; yield the address and the requests."""
+    received: list[bytes] = []
 
     async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heard.append(await read_request(reader))
-        writer.write(answer)
+        received.append(await read_request(reader))
+        writer.write(response)
         await writer.drain()
 
     async with raw_server(on_connection, tls) as address:
-        yield address, heard
+        yield address, received
 
 
 async def retrieve(transport: httpx.AsyncBaseTransport, task_id: str = "t") -> TaskRecord | None:
@@ -227,8 +229,8 @@ async def retrieve(transport: httpx.AsyncBaseTransport, task_id: str = "t") -> T
         return await client.retrieve(task_id)
 
 
-def told(error: HailuoTasksError) -> str:
-    """Return what a model reads of an error."""
+def model_text(error: HailuoTasksError) -> str:
+    """Return the text of an error as a model reads it."""
     return error_text(error.failure, "model")
 
 
@@ -236,13 +238,13 @@ def told(error: HailuoTasksError) -> str:
 def raises(
     kind: type[HailuoTasksError], match: str
 ) -> Iterator[pytest.ExceptionInfo[HailuoTasksError]]:
-    """Expect an error of which a model reads words that match."""
+    """Expect an error whose text for a model matches."""
     with pytest.raises(kind) as caught:
         yield caught
-    assert re.search(match, told(caught.value))
+    assert re.search(match, model_text(caught.value))
 
 
-async def failure_of(*answers: httpx.Response | Exception) -> HailuoTasksError:
+async def retrieve_error(*responses: httpx.Response | Exception) -> HailuoTasksError:
     with pytest.raises(HailuoTasksError) as caught:
-        await retrieve(ScriptedApi(*answers))
+        await retrieve(ScriptedApi(*responses))
     return caught.value

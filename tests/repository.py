@@ -1,4 +1,4 @@
-"""The repository as the tests of what is handed out see it."""
+"""The repository, for the tests of what is published from it."""
 
 import shutil
 import tomllib
@@ -12,14 +12,14 @@ from hailuo_tasks_mcp.settings import read_settings
 ROOT = Path(__file__).parent.parent
 
 # What running and checking leave behind, and what would be costly to copy.
-_LEFT_BEHIND = (
+_NOT_COPIED = (
     *(".git", ".venv", ".bench", "dist"),
     *(".hypothesis", "__pycache__", ".*_cache"),
 )
 
 
 class Strict(BaseModel):
-    """What stands in a file that others read, and nothing else."""
+    """The fields of a file that others read, and no others."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -30,11 +30,11 @@ def project() -> dict[str, Any]:
     return table
 
 
-def littered_copy(folder: Path) -> Path:
-    """Copy the repository and leave in the copy what careless people leave in theirs."""
+def copy_with_stray_files(folder: Path) -> Path:
+    """Copy the repository and add files to the copy that must not be published."""
     copy = folder / "repository"
-    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*_LEFT_BEHIND))
-    for litter in (
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*_NOT_COPIED))
+    for stray_file in (
         ".env",
         "server/.env",
         "server/notes.txt",
@@ -51,8 +51,8 @@ def littered_copy(folder: Path) -> Path:
         "dist/old.whl",
         "notes.txt",
     ):
-        (copy / litter).parent.mkdir(parents=True, exist_ok=True)
-        (copy / litter).write_text("not for others")
+        (copy / stray_file).parent.mkdir(parents=True, exist_ok=True)
+        (copy / stray_file).write_text("not for others")
     return copy
 
 

@@ -7,24 +7,24 @@ import asyncio
 import selectors
 from collections.abc import Callable
 
-from helpers import PATIENCE_SECONDS
+from helpers import TIMEOUT_SECONDS
 
 Events = list[tuple[selectors.SelectorKey, int]]
 
 
 class SimulatedSelector(selectors.DefaultSelector):
-    """Waits for no time: what it is told to wait is passed on as having passed."""
+    """Does not wait: it passes each timeout on as time that has passed."""
 
     def __init__(self, advance: Callable[[float], None]) -> None:
         super().__init__()
         self._advance = advance
 
     def select(self, timeout: float | None = None) -> Events:
-        ready: Events = super().select(PATIENCE_SECONDS if timeout is None else 0)
+        ready: Events = super().select(TIMEOUT_SECONDS if timeout is None else 0)
         if ready:
             return ready
         if timeout is None:
-            raise TimeoutError("Nothing happens any more, and nothing ever will")
+            raise TimeoutError("Nothing is scheduled, so the loop would wait for ever")
         self._advance(timeout)
         return ready
 

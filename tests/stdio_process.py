@@ -12,14 +12,14 @@ from typing import Any
 
 from coverage import Coverage
 
-from helpers import PATIENCE_SECONDS, Json
+from helpers import TIMEOUT_SECONDS, Json
 
 MODERN_VERSION = "2026-07-28"
 CLIENT = {"name": "test", "version": "1"}
 
 
 def envelope(**params: Any) -> Json:
-    """Return params as revision 2026-07-28 wants them on every request."""
+    """Return params as revision 2026-07-28 requires them on every request."""
     return {
         **params,
         "_meta": {
@@ -59,21 +59,21 @@ class ServerProcess:
         self.stdin = process.stdin
         self.stdout = stdout
         self.stop_reading = stop_reading
-        """Closes the end of stdout that is here, as a host does that dies."""
+        """Closes our end of stdout, as a host does that dies."""
         # From the beginning: a log that nobody reads stops the server at some hundred kilobytes.
         self.stderr = asyncio.create_task(process.stderr.read())
 
-    async def ask(self, line: bytes) -> Json:
-        """Send a request and return the answer to it."""
+    async def request(self, line: bytes) -> Json:
+        """Send a request and return its response."""
         self.stdin.write(line)
         await self.stdin.drain()
-        answer: Json = json.loads(await self.stdout.readline())
-        assert answer["jsonrpc"] == "2.0"
-        assert answer["id"] == json.loads(line)["id"]
-        return answer
+        response: Json = json.loads(await self.stdout.readline())
+        assert response["jsonrpc"] == "2.0"
+        assert response["id"] == json.loads(line)["id"]
+        return response
 
     async def finish(self, stdin: bytes = b"") -> tuple[list[Json], str]:
-        """Send what is left, close stdin, and return what came on stdout and on stderr."""
+        """Send the rest, close stdin, and return what was received on stdout and on stderr."""
         self.stdin.write(stdin)
         self.stdin.close()
         out = await self.stdout.read()
@@ -81,17 +81,17 @@ class ServerProcess:
         return [json.loads(line) for line in out.splitlines()], (await self.stderr).decode()
 
     async def end(self, number: signal.Signals) -> str:
-        """Send a signal and return what came on stderr."""
+        """Send a signal and return what was received on stderr."""
         self.process.send_signal(number)
         await self.process.wait()
         return (await self.stderr).decode()
 
 
 def measured_command(*command: str) -> tuple[str, ...]:
-    """Return the command of a Python process whose lines count, where this one's are counted.
+    """Return the command of a Python process whose coverage is measured, where this one's is.
 
-    To trace it makes the start of a process half as slow again, so it is for the few that run what
-    no test runs in this process.
+    Tracing makes the start of a process half as slow again, so it is for the few that run what no
+    test runs in this process.
     """
     return ("-m", "coverage", "run", *command) if Coverage.current() else command
 
@@ -129,7 +129,7 @@ async def server_process(
     os.close(writing)
     server = ServerProcess(process, stdout, pipe.close)
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             yield server
     finally:
         pipe.close()

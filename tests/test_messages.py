@@ -16,7 +16,7 @@ def kinds(base: type[errors.HailuoTasksError]) -> list[type[errors.HailuoTasksEr
 
 
 @pytest.mark.parametrize("kind", kinds(errors.HailuoTasksError))
-def test_a_person_is_told_what_to_do_about_every_error_and_is_not_sent_to_the_user(
+def test_every_error_has_advice_for_a_person_that_does_not_mention_the_user(
     kind: type[errors.HailuoTasksError],
 ) -> None:
     error = kind("It happened", trace_id="abc-1", retry_after_seconds=90, **DETAILS)
@@ -49,7 +49,7 @@ def test_advice_names_what_to_do(kind: type[errors.HailuoTasksError], words: str
 
 
 @pytest.mark.parametrize("kind", kinds(errors.HailuoTasksError))
-def test_a_model_is_told_what_to_do_about_every_error(
+def test_every_error_has_advice_for_a_model(
     kind: type[errors.HailuoTasksError],
 ) -> None:
     error = kind("It happened", trace_id="abc-1", **DETAILS)
@@ -60,12 +60,12 @@ def test_a_model_is_told_what_to_do_about_every_error(
     assert "{" not in words
     assert words.endswith(". Trace id for the vendor's support: abc-1.")
     # It cannot do it itself.
-    asks = ("Ask the user", "ask the user", "tell the user", "It takes `x`")
-    assert any(phrase in words for phrase in asks)
+    phrases = ("Ask the user", "ask the user", "tell the user", "It takes `x`")
+    assert any(phrase in words for phrase in phrases)
 
 
 @pytest.mark.parametrize("kind", kinds(errors.HailuoTasksError))
-def test_what_is_kept_of_an_error_makes_the_same_error_again(
+def test_a_failure_makes_the_same_error_again(
     kind: type[errors.HailuoTasksError],
 ) -> None:
     failure = kind("It happened", trace_id="abc-1", retry_after_seconds=90, **DETAILS).failure

@@ -1,4 +1,4 @@
-"""Tokens are taken out of text, whoever uses them."""
+"""Tokens are redacted in text, whichever caller uses them."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from hailuo_tasks_mcp.redaction import Redactor
 
 
 @pytest.mark.parametrize(
-    ("text", "left"),
+    ("text", "redacted"),
     [
         ("of hush-hush!", "of [token]!"),
         ("hush-hush hush-hush", "[token] [token]"),
@@ -17,15 +17,15 @@ from hailuo_tasks_mcp.redaction import Redactor
         ("hush\u200b", "hush\u200b"),
     ],
 )
-def test_a_secret_is_taken_out_however_it_is_disguised(text: str, left: str) -> None:
-    assert Redactor("hush-hush").redact(text) == left
+def test_a_token_is_redacted_however_it_is_disguised(text: str, redacted: str) -> None:
+    assert Redactor("hush-hush").redact(text) == redacted
 
 
-def test_a_secret_of_a_few_letters_is_left() -> None:
+def test_a_short_token_is_not_redacted() -> None:
     assert Redactor("hush").redact("hush") == "hush"
 
 
-def test_every_callers_token_is_taken_out_as_long_as_a_call_uses_it() -> None:
+def test_a_callers_token_is_redacted_as_long_as_a_call_uses_it() -> None:
     redactor = Redactor("the-servers-own")
     text = "the-servers-own first-caller second-caller"
 

@@ -1,4 +1,4 @@
-"""The token is nowhere but in the header that carries it, whatever comes back."""
+"""The token is nowhere but in the header that carries it, whatever is received."""
 
 import json
 from typing import Any
@@ -10,7 +10,15 @@ from mcp import Client
 from hailuo_tasks_mcp.api.client import open_client
 from hailuo_tasks_mcp.errors import HailuoTasksError
 from hailuo_tasks_mcp.server import create_server
-from helpers import TOKEN, Answer, ScriptedApi, raw_server, read_request, settings, succeeded
+from helpers import (
+    TOKEN,
+    ScriptedApi,
+    ScriptedResponse,
+    raw_server,
+    read_request,
+    settings,
+    succeeded,
+)
 from stdio_process import INITIALIZED, initialize, message, server_process
 
 HEADERS = {"retry-after": TOKEN, "content-type": f"text/{TOKEN}", "x-echo": TOKEN}
@@ -27,18 +35,18 @@ def echoing_record() -> dict[str, Any]:
     return record
 
 
-FAULT = {"error": {"code": TOKEN, "message": f"Bearer {TOKEN}"}, "trace_id": TOKEN}
-ECHOES: list[Answer] = [
+ERROR_BODY = {"error": {"code": TOKEN, "message": f"Bearer {TOKEN}"}, "trace_id": TOKEN}
+ECHOES: list[ScriptedResponse] = [
     httpx.Response(200, json=echoing_record(), headers=HEADERS),
     httpx.Response(200, json={"items": [echoing_record(), TOKEN], "count": TOKEN}),
-    httpx.Response(200, json={"id": "t", "response": {"success": False, **FAULT}}),
+    httpx.Response(200, json={"id": "t", "response": {"success": False, **ERROR_BODY}}),
     httpx.Response(200, json={"id": TOKEN, "items": [{"id": TOKEN}]}),
     httpx.Response(200, json={TOKEN: TOKEN}),
     httpx.Response(200, json=TOKEN),
     httpx.Response(200, text=TOKEN, headers=HEADERS),
     httpx.Response(302, headers={"location": f"https://elsewhere.test/?token={TOKEN}"}),
-    *(httpx.Response(status, json=FAULT, headers=HEADERS) for status in (400, 401, 403, 404)),
-    *(httpx.Response(status, json=FAULT, headers=HEADERS) for status in (429, 500, 503)),
+    *(httpx.Response(status, json=ERROR_BODY, headers=HEADERS) for status in (400, 401, 403, 404)),
+    *(httpx.Response(status, json=ERROR_BODY, headers=HEADERS) for status in (429, 500, 503)),
     httpx.Response(500, json={"error": TOKEN}),
     httpx.Response(502, text=f"<html>{TOKEN}"),
     httpx.ConnectError(f"cannot connect with {TOKEN}"),
@@ -50,11 +58,11 @@ ECHOES: list[Answer] = [
 
 
 @pytest.mark.parametrize("echo", ECHOES)
-async def test_no_answer_and_no_progress_repeats_the_token(echo: Answer) -> None:
-    told: list[Any] = []
+async def test_no_answer_and_no_progress_repeats_the_token(echo: ScriptedResponse) -> None:
+    received: list[Any] = []
 
     async def on_progress(progress: float, total: float | None, message: str | None) -> None:
-        told.append((progress, total, message))
+        received.append((progress, total, message))
 
     async with Client(create_server(settings(), transport=ScriptedApi(echo))) as client:
         for ids in ({"task_id": "t"}, {"task_ids": ["t", "u"]}):
@@ -63,45 +71,45 @@ async def test_no_answer_and_no_progress_repeats_the_token(echo: Answer) -> None
                 result = await client.call_tool(
                     tool, {**ids, "wait_seconds": wait_seconds}, progress_callback=on_progress
                 )
-                told.append(result.model_dump_json())
+                received.append(result.model_dump_json())
 
-    assert len(told) >= 4
-    assert TOKEN not in repr(told)
+    assert len(received) >= 4
+    assert TOKEN not in repr(received)
 
 
 @pytest.mark.parametrize("echo", ECHOES[:-1])
-async def test_no_error_and_no_repr_holds_the_token(echo: Answer) -> None:
+async def test_no_error_and_no_repr_holds_the_token(echo: ScriptedResponse) -> None:
     async with open_client(settings(), transport=ScriptedApi(echo)) as client:
         try:
-            came: object = await client.retrieve("t")
+            received: object = await client.retrieve("t")
         except HailuoTasksError as error:
-            came = error
+            received = error
 
-        assert TOKEN not in repr(came) + str(came)
+        assert TOKEN not in repr(received) + str(received)
         assert TOKEN not in repr(client) + repr(settings())
 
 
 @pytest.mark.real_time
-async def test_the_log_never_holds_the_token_whatever_comes_back() -> None:
-    fault = json.dumps(FAULT)
-    texts = [json.dumps(echoing_record()), fault, TOKEN, json.dumps(TOKEN), f"<html>{TOKEN}"]
-    answers = [
+async def test_the_log_never_holds_the_token_whatever_is_received() -> None:
+    error = json.dumps(ERROR_BODY)
+    texts = [json.dumps(echoing_record()), error, TOKEN, json.dumps(TOKEN), f"<html>{TOKEN}"]
+    responses = [
         f"HTTP/1.1 {status} {TOKEN}\r\nX-Echo: {TOKEN}\r\nRetry-After: {TOKEN}\r\n"
         f"Set-Cookie: a={TOKEN}\r\nContent-Length: {len(text) + cut}\r\n\r\n{text}".encode()
         for status in (200, 302, 401, 429, 503)
         for text in texts
         for cut in (0, 9)
     ]
-    answers.append(f"{TOKEN}\r\n".encode())
-    answers.append(f"HTTP/1.1 200 OK\r\n{TOKEN}\r\n\r\n".encode())
-    asked = 0
+    responses.append(f"{TOKEN}\r\n".encode())
+    responses.append(f"HTTP/1.1 200 OK\r\n{TOKEN}\r\n\r\n".encode())
+    requests = 0
 
     async def on_connection(reader: Any, writer: Any) -> None:
-        nonlocal asked
-        answer = answers[asked % len(answers)]
-        asked += 1
+        nonlocal requests
+        response = responses[requests % len(responses)]
+        requests += 1
         assert TOKEN.encode() in await read_request(reader)
-        writer.write(answer)
+        writer.write(response)
         await writer.drain()
 
     async with raw_server(on_connection) as address:
@@ -111,23 +119,23 @@ async def test_the_log_never_holds_the_token_whatever_comes_back() -> None:
             "HAILUO_LOG_LEVEL": "DEBUG",
         }
         async with server_process(**environ) as server:
-            await server.ask(initialize("2025-06-18"))
+            await server.request(initialize("2025-06-18"))
             server.stdin.write(INITIALIZED)
             calls = [
                 ("retrieve_task", {"task_id": "t"}),
                 ("retrieve_tasks_batch", {"task_ids": ["t", "u"]}),
                 ("retrieve_task", {"task_id": TOKEN * 20}),
-            ] * len(answers)
-            # All at once: each is tried again after a pause, and the pauses need not add up.
+            ] * len(responses)
+            # All at once: each is retried after a pause, and the pauses need not add up.
             for number, (tool, arguments) in enumerate(calls):
                 call = {"name": tool, "arguments": arguments}
                 server.stdin.write(message(number, "tools/call", call))
-            told = [await server.stdout.readline() for _ in calls]
+            lines = [await server.stdout.readline() for _ in calls]
             rest, err = await server.finish()
 
-    assert asked > 2 * len(answers)
+    assert requests > 2 * len(responses)
     assert rest == []
     assert "[token]" in err
     assert TOKEN not in err
-    assert all(told)
-    assert TOKEN.encode() not in b"".join(told)
+    assert all(lines)
+    assert TOKEN.encode() not in b"".join(lines)

@@ -1,4 +1,4 @@
-"""The server as a whole: who it says it is, and what it keeps open."""
+"""The server as a whole: how it identifies itself, and what it keeps open."""
 
 import httpx
 import pytest
@@ -10,7 +10,7 @@ from hailuo_tasks_mcp.server import create_server
 from helpers import ScriptedApi, data_of, settings
 
 
-async def test_the_server_says_who_it_is_and_advertises_tools_alone() -> None:
+async def test_the_server_identifies_itself_and_advertises_tools_alone() -> None:
     async with Client(create_server(settings()), mode="legacy") as client:
         assert client.server_info is not None
         assert client.server_info.name == "hailuo-tasks-mcp"
@@ -25,7 +25,7 @@ async def test_the_server_says_who_it_is_and_advertises_tools_alone() -> None:
 
 
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
-async def test_an_unknown_tool_is_an_error_of_the_protocol(mode: str) -> None:
+async def test_an_unknown_tool_is_a_protocol_error(mode: str) -> None:
     async with Client(create_server(settings()), mode=mode) as client:
         with pytest.raises(MCPError) as caught:
             await client.call_tool("retrieve_everything\u202e" + "x" * 1000, {})
@@ -36,7 +36,7 @@ async def test_an_unknown_tool_is_an_error_of_the_protocol(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
-async def test_a_cursor_that_was_never_given_out_is_an_error_of_the_protocol(mode: str) -> None:
+async def test_an_unknown_cursor_is_a_protocol_error(mode: str) -> None:
     async with Client(create_server(settings()), mode=mode) as client:
         with pytest.raises(MCPError) as caught:
             await client.list_tools(cursor="page-2")
@@ -45,7 +45,7 @@ async def test_a_cursor_that_was_never_given_out_is_an_error_of_the_protocol(mod
     assert "ask without one" in caught.value.error.message
 
 
-async def test_a_sandboxed_server_says_so() -> None:
+async def test_a_sandboxed_server_identifies_itself_as_one() -> None:
     async with Client(create_server(settings(sandbox=True)), mode="legacy") as client:
         assert client.server_info is not None
         assert client.server_info.title == "Hailuo tasks (sandbox)"
@@ -70,7 +70,7 @@ async def test_one_pool_of_connections_serves_all_calls_and_is_closed_at_the_end
     assert closed == [api]
 
 
-async def test_the_list_of_tools_may_be_kept_by_anyone() -> None:
+async def test_the_list_of_tools_may_be_cached_by_anyone() -> None:
     async with Client(create_server(settings())) as client:
         tools = await client.list_tools()
 

@@ -61,7 +61,7 @@ def test_a_value_that_was_never_filled_in_counts_as_not_set(blank: str) -> None:
     assert read_settings(dict.fromkeys(variables, blank)) == Settings()
 
 
-def test_a_token_pasted_with_its_scheme_is_taken() -> None:
+def test_a_token_pasted_with_its_scheme_is_accepted() -> None:
     assert read_settings({"ACEDATACLOUD_API_TOKEN": f"Bearer {TOKEN}"}).api_token == TOKEN
 
 
@@ -92,7 +92,7 @@ def test_a_token_that_no_header_can_carry_is_refused_without_repeating_it(token:
         "HTTPS://API.TEST",
     ],
 )
-def test_a_base_url_over_tls_or_on_this_machine_is_taken(url: str) -> None:
+def test_a_base_url_over_tls_or_on_this_machine_is_accepted(url: str) -> None:
     assert read_settings({"ACEDATACLOUD_API_BASE_URL": url}).api_base_url == url.lower()
 
 
@@ -135,13 +135,13 @@ def test_any_other_base_url_is_refused_by_the_name_of_its_variable(url: str) -> 
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "41", "nan", "inf", "soon", "1e9"])
-def test_a_timeout_that_is_no_sensible_number_of_seconds_is_refused(value: str) -> None:
+def test_an_invalid_timeout_is_refused(value: str) -> None:
     with pytest.raises(SettingsError, match="HAILUO_REQUEST_TIMEOUT_SECONDS"):
         read_settings({"HAILUO_REQUEST_TIMEOUT_SECONDS": value})
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "3601", "1.5", "1e2", "soon", "٣", "1_0", "9" * 5000])
-def test_a_wait_that_is_no_sensible_number_of_seconds_is_refused(value: str) -> None:
+def test_an_invalid_maximum_wait_is_refused(value: str) -> None:
     with pytest.raises(SettingsError, match="HAILUO_MAX_WAIT_SECONDS must be a whole number"):
         read_settings({"HAILUO_MAX_WAIT_SECONDS": value})
 
@@ -159,7 +159,7 @@ def test_a_variable_is_described_with_its_bounds(variable: Variable) -> None:
 
 
 @pytest.mark.parametrize("variable", VARIABLES.values(), ids=lambda variable: variable.name)
-def test_a_default_may_as_well_be_set(variable: Variable) -> None:
+def test_setting_a_variable_to_its_default_changes_nothing(variable: Variable) -> None:
     environ = {} if variable.default_text is None else {variable.name: variable.default_text}
 
     assert read_settings(environ) == Settings()

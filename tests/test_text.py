@@ -22,7 +22,7 @@ from hailuo_tasks_mcp.text import clean_text, identifier, usable_url
         ("👨‍👩‍👧 \U0001fae8", "👨‍👩‍👧 \U0001fae8"),
     ],
 )
-def test_what_could_pose_as_something_else_is_taken_out(text: str, cleaned: str) -> None:
+def test_unsafe_characters_are_removed(text: str, cleaned: str) -> None:
     assert clean_text(text, 100) == cleaned
 
 
@@ -37,7 +37,7 @@ def test_what_could_pose_as_something_else_is_taken_out(text: str, cleaned: str)
         ("x" * 10_000_000, "xxxxxxxxx…"),
     ],
 )
-def test_what_is_too_long_is_cut_with_an_ellipsis(text: str, cut: str) -> None:
+def test_text_that_is_too_long_is_cut_with_an_ellipsis(text: str, cut: str) -> None:
     assert clean_text(text, 10) == cut
 
 
@@ -51,7 +51,7 @@ def test_what_is_too_long_is_cut_with_an_ellipsis(text: str, cut: str) -> None:
         "https://cdn.test/" + "a" * 4079,
     ],
 )
-def test_a_url_that_can_be_opened_is_handed_on_as_it_came(url: str) -> None:
+def test_a_url_that_can_be_opened_is_passed_on_unchanged(url: str) -> None:
     assert usable_url(f" {url}\n") == url
 
 
@@ -80,7 +80,7 @@ def test_a_url_that_cannot_be_opened_is_none(url: str | None) -> None:
 
 
 @pytest.mark.parametrize("text", ["used_up", "1026", "2efa9340-b21b-4e26:x.y", "a" * 64])
-def test_an_identifier_is_one(text: str) -> None:
+def test_a_plain_identifier_is_accepted(text: str) -> None:
     assert identifier(text) == text
 
 

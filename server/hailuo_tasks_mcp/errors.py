@@ -17,7 +17,7 @@
     ├── UnreachableError                   no connection, no complete response, or none in time
     └── UnreadableResponseError            a response that is not what the API sends
 
-No error holds a token or a whole upstream body.
+No error holds a token or a complete upstream body.
 """
 
 from collections.abc import Mapping

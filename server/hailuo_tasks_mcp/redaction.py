@@ -1,4 +1,4 @@
-"""Takes every token in use out of text that leaves the process: the log, answers and errors."""
+"""Redacts every token in use in text that leaves the process: the log, answers and errors."""
 
 from collections import Counter
 from collections.abc import Iterator

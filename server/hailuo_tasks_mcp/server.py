@@ -88,7 +88,7 @@ def create_server(
             raise MCPError(
                 code=INVALID_PARAMS, message=f"Unknown tool: {name}. Tools: {', '.join(tools)}."
             )
-        # Over stdio, the only caller is whoever set the environment.
+        # Over stdio, the only caller is the one whose token is in the environment.
         token = settings.api_token
         with redactor.using(token):
             context = ToolContext(

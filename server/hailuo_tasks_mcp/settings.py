@@ -70,11 +70,11 @@ class Variable:
             SettingsError: what is set cannot be used.
 
         """
-        value = _filled_in(environ.get(self.name, ""))
+        value = _value_or_none(environ.get(self.name, ""))
         return self.default if value is None else self.parse(value, self)
 
 
-def _filled_in(text: str) -> str | None:
+def _value_or_none(text: str) -> str | None:
     """Return what a variable is set to; None if it was left empty or unfilled."""
     value = text.strip()
     return None if not value or _PLACEHOLDER.fullmatch(value) else value
@@ -89,7 +89,7 @@ def _variable(**entry: Any) -> Any:
 
 def _token(value: str, variable: Variable) -> str | None:
     # People copy the whole header from the documentation.
-    token = _filled_in(re.sub(r"\Abearer(\s+|\Z)", "", value, flags=re.IGNORECASE))
+    token = _value_or_none(re.sub(r"\Abearer(\s+|\Z)", "", value, flags=re.IGNORECASE))
     if token is not None and not re.fullmatch(r"[!-~]+", token):
         raise TokenMalformedError(
             f"{variable.name} holds characters that no token has (white space, control or "
@@ -108,7 +108,7 @@ def _base_url(value: str, variable: Variable) -> str:
     except (httpx.InvalidURL, ValueError):
         url = httpx.URL()
     # The value is not repeated: it may hold a password.
-    if url.scheme not in {"http", "https"} or not names_a_host(url):
+    if url.scheme not in {"http", "https"} or not has_valid_host(url):
         raise SettingsError(f"{variable.name} is not a URL such as {variable.default}")
     if url.userinfo or "?" in value or "#" in value:
         raise SettingsError(
@@ -123,7 +123,7 @@ def _base_url(value: str, variable: Variable) -> str:
     return str(url).rstrip("/")
 
 
-def names_a_host(url: "httpx.URL") -> bool:
+def has_valid_host(url: "httpx.URL") -> bool:
     """Return whether a URL has a host, and a port if any, that a connection can be opened to."""
     host = url.raw_host.decode("ascii")
     plain = re.fullmatch(r"[\w-]{1,63}(\.[\w-]{1,63})*\.?", host, re.ASCII)

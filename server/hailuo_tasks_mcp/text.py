@@ -1,7 +1,7 @@
 """Foreign text made safe to show to a model or a person.
 
-Prompts, error messages and URLs come from others and are data. Removed is what could make them
-look like something else: control characters, characters that reverse or hide text, and line
+Prompts, error messages and URLs come from other people and are data. This removes what could make
+them look like something else: control characters, characters that reverse or hide text, and line
 breaks, by which one field could look like several.
 """
 

@@ -11,7 +11,7 @@ from hailuo_tasks_mcp.redaction import Redactor
 from helpers import ScriptedApi, clock, settings
 
 
-async def test_each_caller_is_asked_for_with_its_own_token() -> None:
+async def test_each_request_carries_its_callers_own_token() -> None:
     api = ScriptedApi(httpx.Response(200, json={}))
 
     async with HttpPool(settings(api_token=None), transport=api) as pool:
@@ -25,7 +25,7 @@ async def test_each_caller_is_asked_for_with_its_own_token() -> None:
     ]
 
 
-async def test_what_one_caller_reads_holds_no_token_of_any_caller() -> None:
+async def test_what_one_caller_reads_holds_no_callers_token() -> None:
     echo = {"id": "t", "request": {"prompt": "first-caller second-caller"}}
     api = ScriptedApi(httpx.Response(200, json=echo))
     redactor = Redactor()
@@ -55,7 +55,7 @@ async def test_an_operation_decides_how_often_its_request_may_be_sent(
     assert clock() <= seconds
 
 
-async def test_a_request_that_may_be_sent_once_is_not_sent_again_after_a_torn_answer() -> None:
+async def test_a_request_that_may_be_sent_once_is_not_retried_after_a_torn_response() -> None:
     api = ScriptedApi(httpx.ReadError("torn"))
 
     async with HttpPool(settings(), transport=api) as pool:

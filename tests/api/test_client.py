@@ -1,4 +1,4 @@
-"""The API over HTTP: what is asked, how a batch is made whole, and what each fault is called."""
+"""The API over HTTP: what is sent, how a batch is completed, and which error each fault becomes."""
 
 import asyncio
 import json
@@ -25,8 +25,8 @@ from helpers import (
     ScriptedApi,
     clock,
     example,
-    failure_of,
     retrieve,
+    retrieve_error,
     settings,
     task_ids,
 )
@@ -39,7 +39,7 @@ async def retrieve_batch(transport: httpx.AsyncBaseTransport, ids: list[str]) ->
         return await client.retrieve_batch(ids)
 
 
-async def test_one_task_is_asked_for_as_documented() -> None:
+async def test_one_task_is_requested_as_documented() -> None:
     api = ScriptedApi(httpx.Response(200, json=example("retrieve")))
 
     record = await retrieve(api, DOCUMENTED_ID)
@@ -70,11 +70,11 @@ async def test_an_empty_object_is_no_record() -> None:
     assert await retrieve(ScriptedApi(httpx.Response(200, json={}))) is None
 
 
-async def test_a_byte_order_mark_is_passed_over() -> None:
+async def test_a_byte_order_mark_is_ignored() -> None:
     assert await retrieve(ScriptedApi(httpx.Response(200, content=b"\xef\xbb\xbf{}"))) is None
 
 
-async def test_a_record_that_does_not_name_its_task_is_taken_for_the_one_asked_for() -> None:
+async def test_a_record_without_an_id_is_taken_as_the_requested_tasks() -> None:
     given = example("retrieve")
     del given["id"], given["response"]["task_id"]
 
@@ -101,7 +101,7 @@ async def test_the_documented_batch_is_read_by_id() -> None:
 
     assert set(batch.records) == {DOCUMENTED_ID, TIMED_ID}
     assert batch.failures == {}
-    assert api.questions == [
+    assert api.payloads == [
         {"action": "retrieve_batch", "ids": [DOCUMENTED_ID, TIMED_ID], "limit": 2}
     ]
 
@@ -118,12 +118,12 @@ async def test_fifty_ids_take_one_request_where_limit_is_obeyed() -> None:
     batch = await retrieve_batch(api, task_ids(50))
 
     assert set(batch.records) == set(task_ids(50))
-    assert len(api.questions) == 1
+    assert len(api.payloads) == 1
 
 
 @pytest.mark.parametrize("counts_all", [True, False])
 @pytest.mark.parametrize(("page_size", "requests"), [(1, 50), (12, 5), (100, 1)])
-async def test_a_batch_is_whole_whatever_the_page_size(
+async def test_a_batch_is_complete_whatever_the_page_size(
     page_size: int, requests: int, counts_all: bool
 ) -> None:
     api = PagingApi(task_ids(50), page_size=page_size, counts_all=counts_all)
@@ -131,37 +131,37 @@ async def test_a_batch_is_whole_whatever_the_page_size(
     batch = await retrieve_batch(api, task_ids(50))
 
     assert set(batch.records) == set(task_ids(50))
-    assert len(api.questions) == requests
+    assert len(api.payloads) == requests
 
 
 @pytest.mark.parametrize("page_size", [1, 12, 100])
-async def test_an_id_is_unknown_only_once_a_round_brought_nothing_new(page_size: int) -> None:
+async def test_an_id_is_unknown_only_after_a_response_without_new_records(page_size: int) -> None:
     api = PagingApi(task_ids(13), page_size=page_size)
 
     batch = await retrieve_batch(api, ["unknown", *task_ids(13)])
 
     assert set(batch.records) == set(task_ids(13))
     assert batch.failures == {}
-    assert api.questions[-1]["ids"] == ["unknown"]
+    assert api.payloads[-1]["ids"] == ["unknown"]
 
 
 async def test_ids_that_are_all_unknown_take_one_request() -> None:
     api = PagingApi([], page_size=12)
 
     assert await retrieve_batch(api, ["a", "b"]) == ({}, {})
-    assert len(api.questions) == 1
+    assert len(api.payloads) == 1
 
 
-async def test_a_thousand_ids_go_through_in_chunks_of_a_hundred() -> None:
+async def test_a_thousand_ids_are_sent_in_chunks_of_a_hundred() -> None:
     api = PagingApi(task_ids(1000), page_size=12, obeys_limit=True)
 
     batch = await retrieve_batch(api, task_ids(1000))
 
     assert len(batch.records) == 1000
-    assert [len(question["ids"]) for question in api.questions] == [100] * 10
+    assert [len(payload["ids"]) for payload in api.payloads] == [100] * 10
 
 
-async def test_no_more_than_a_few_chunks_are_asked_for_at_once() -> None:
+async def test_at_most_four_chunks_are_requested_at_once() -> None:
     under_way = most = 0
 
     class SlowApi(PagingApi):
@@ -179,22 +179,22 @@ async def test_no_more_than_a_few_chunks_are_asked_for_at_once() -> None:
     assert clock() == 3
 
 
-async def test_repeated_ids_are_asked_for_once() -> None:
+async def test_repeated_ids_are_requested_once() -> None:
     api = PagingApi(["a", "b"], page_size=12)
 
     await retrieve_batch(api, ["a", "b", "a"])
 
-    assert api.questions[0]["ids"] == ["a", "b"]
+    assert api.payloads[0]["ids"] == ["a", "b"]
 
 
-async def test_no_ids_are_no_request() -> None:
+async def test_no_ids_need_no_request() -> None:
     api = PagingApi([], page_size=12)
 
     assert await retrieve_batch(api, []) == ({}, {})
-    assert api.questions == []
+    assert api.payloads == []
 
 
-async def test_what_came_before_a_fault_is_kept_and_the_rest_carries_the_fault() -> None:
+async def test_records_received_before_an_error_are_kept_and_the_rest_carry_the_error() -> None:
     first = httpx.Response(200, json={"items": [example("retrieve")], "count": 2})
     api = ScriptedApi(first, httpx.Response(500, json=ERRORS["500"]))
 
@@ -204,12 +204,12 @@ async def test_what_came_before_a_fault_is_kept_and_the_rest_carries_the_fault()
     assert batch.failures["b"].kind is UpstreamError
 
 
-async def test_a_batch_of_which_nothing_came_is_an_error() -> None:
+async def test_a_batch_of_which_nothing_was_received_is_an_error() -> None:
     with pytest.raises(UpstreamError):
         await retrieve_batch(ScriptedApi(httpx.Response(500, json=ERRORS["500"])), ["a", "b"])
 
 
-async def test_a_record_of_another_task_in_a_batch_is_passed_over() -> None:
+async def test_a_record_of_another_task_in_a_batch_is_ignored() -> None:
     page = {"items": [{"id": "other"}, example("retrieve")], "count": 2}
     api = ScriptedApi(httpx.Response(200, json=page))
 
@@ -228,7 +228,7 @@ async def test_a_record_of_another_task_in_a_batch_is_passed_over() -> None:
         {"items": [example("retrieve")], "success": False},
     ],
 )
-async def test_an_id_missing_from_a_doubtful_batch_is_not_taken_as_unknown(page: Any) -> None:
+async def test_an_id_missing_from_an_incomplete_batch_is_not_taken_as_unknown(page: Any) -> None:
     batch = await retrieve_batch(ScriptedApi(httpx.Response(200, json=page)), [DOCUMENTED_ID, "b"])
 
     assert batch.records.keys() == {DOCUMENTED_ID}
@@ -249,7 +249,7 @@ async def test_a_batch_without_a_list_of_items_is_unreadable(body: Any) -> None:
         await retrieve_batch(ScriptedApi(httpx.Response(200, json=body)), ["a"])
 
 
-async def test_the_record_of_another_task_is_not_passed_off_as_the_answer() -> None:
+async def test_a_record_of_another_task_is_rejected() -> None:
     with pytest.raises(UnreadableResponseError, match="record of another task"):
         await retrieve(ScriptedApi(httpx.Response(200, json=example("retrieve"))), "t")
 
@@ -261,16 +261,16 @@ async def test_the_record_of_another_task_is_not_passed_off_as_the_answer() -> N
         (403, ERRORS["403 used_up"], BalanceUsedUpError),
         (500, ERRORS["500"], UpstreamError),
         (302, None, WrongBaseUrlError),
-        # An error is one under whatever status it comes, and whatever else is in its body.
+        # The API also reports errors under 200, whatever else is in the body.
         (200, ERRORS["401"], TokenRejectedError),
         (200, {"success": False, "error": "odd"}, UpstreamError),
         (200, {"id": "req-1", "error": {"code": "invalid_token"}}, TokenRejectedError),
     ],
 )
-async def test_an_error_of_the_api_is_called_by_its_name(
+async def test_each_error_response_raises_its_own_error(
     status: int, body: Any, kind: type[HailuoTasksError]
 ) -> None:
-    assert type(await failure_of(httpx.Response(status, json=body))) is kind
+    assert type(await retrieve_error(httpx.Response(status, json=body))) is kind
 
 
 @pytest.mark.parametrize("error", [{"code": "api_error"}, None])
@@ -294,7 +294,7 @@ async def test_a_batch_that_reports_an_error_is_not_a_batch_of_unknown_ids(error
         {"id": "t", "finished_at": 1736863231.588},
     ],
 )
-async def test_a_record_with_an_error_is_read_alone_as_in_a_batch(record: Any) -> None:
+async def test_a_record_with_an_error_reads_the_same_alone_and_in_a_batch(record: Any) -> None:
     record |= {"error": {"code": "content_policy"}}
 
     alone = await retrieve(ScriptedApi(httpx.Response(200, json=record)))
@@ -303,13 +303,13 @@ async def test_a_record_with_an_error_is_read_alone_as_in_a_batch(record: Any) -
     assert alone == batch.records["t"]
 
 
-async def test_a_status_that_is_a_number_makes_no_record_of_an_error() -> None:
+async def test_a_numeric_status_does_not_make_an_error_a_record() -> None:
     body = {"status": 500, "error": "Internal Server Error"}
 
-    assert type(await failure_of(httpx.Response(200, json=body))) is UpstreamError
+    assert type(await retrieve_error(httpx.Response(200, json=body))) is UpstreamError
 
 
-async def test_a_client_that_is_closed_opens_no_connection_again() -> None:
+async def test_a_closed_client_opens_no_new_connection() -> None:
     api = ScriptedApi(httpx.Response(200, json={}))
     async with open_client(settings(), transport=api) as client:
         await client.retrieve("t")

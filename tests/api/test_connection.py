@@ -1,4 +1,4 @@
-"""What comes over the wire, or does not, and what is never let through it."""
+"""What is received over the wire, what is not, and what is never passed on."""
 
 import asyncio
 import json
@@ -22,17 +22,17 @@ from helpers import (
     TOKEN,
     ScriptedApi,
     example,
-    failure_of,
     listening,
+    model_text,
     raises,
     retrieve,
+    retrieve_error,
     settings,
-    told,
 )
 
 
 @pytest.mark.parametrize(
-    ("answer", "came"),
+    ("response", "received"),
     [
         (httpx.Response(200, content=b"null"), "null"),
         (httpx.Response(200, json=[example("retrieve")]), "a list"),
@@ -51,13 +51,13 @@ from helpers import (
         (httpx.DecodingError("bad gzip"), "a body that cannot be decoded"),
     ],
 )
-async def test_an_answer_that_is_none_is_told_by_what_came(
-    answer: httpx.Response | Exception, came: str
+async def test_an_unreadable_response_is_reported_with_what_was_received(
+    response: httpx.Response | Exception, received: str
 ) -> None:
-    error = await failure_of(answer)
+    error = await retrieve_error(response)
 
     assert type(error) is UnreadableResponseError
-    assert f"https://api.test answered with {came}" in told(error)
+    assert f"https://api.test answered with {received}" in model_text(error)
 
 
 @pytest.mark.parametrize(
@@ -80,17 +80,15 @@ async def test_an_answer_that_is_none_is_told_by_what_came(
         (httpx.ConnectTimeout("slow"), "though each try was given 15 s"),
     ],
 )
-async def test_an_answer_that_never_came_is_told_with_the_reason(
-    fault: Exception, words: str
-) -> None:
-    error = await failure_of(fault)
+async def test_a_missing_response_is_reported_with_the_reason(fault: Exception, words: str) -> None:
+    error = await retrieve_error(fault)
 
     assert type(error) is UnreachableError
-    assert words in told(error)
-    assert "ACEDATACLOUD_API_BASE_URL" in told(error)
+    assert words in model_text(error)
+    assert "ACEDATACLOUD_API_BASE_URL" in model_text(error)
 
 
-async def test_an_answer_that_never_ends_is_given_up_in_time() -> None:
+async def test_a_request_without_a_response_times_out() -> None:
     class HangingApi(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             await asyncio.Event().wait()
@@ -114,17 +112,17 @@ async def test_no_redirect_is_followed() -> None:
     assert [request.url.host for request in api.requests] == ["api.test"]
 
 
-async def test_a_token_that_the_api_echoes_is_not_repeated() -> None:
+async def test_a_token_that_the_api_echoes_is_redacted() -> None:
     echo = {"error": {"code": TOKEN, "message": f"Bearer {TOKEN} is odd"}, "trace_id": TOKEN}
 
-    error = told(await failure_of(httpx.Response(500, json=echo)))
+    error = model_text(await retrieve_error(httpx.Response(500, json=echo)))
 
     assert TOKEN not in error
     assert "Bearer [token] is odd" in error
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         httpx.Response(500, content='{"error": {"message": "planted\\u002dtoken-0123456789"}}'),
         httpx.Response(500, json={"error": {"message": f"{TOKEN[:9]}\u200b\x00{TOKEN[9:]}"}}),
@@ -133,11 +131,11 @@ async def test_a_token_that_the_api_echoes_is_not_repeated() -> None:
         httpx.RemoteProtocolError(f"illegal header line: bytearray(b'Authorization {TOKEN}')"),
     ],
 )
-async def test_an_echo_in_any_disguise_is_not_repeated(answer: httpx.Response | Exception) -> None:
-    assert TOKEN not in told(await failure_of(answer))
+async def test_a_disguised_token_echo_is_not_repeated(response: httpx.Response | Exception) -> None:
+    assert TOKEN not in model_text(await retrieve_error(response))
 
 
-async def test_an_echo_in_a_record_is_not_repeated() -> None:
+async def test_a_token_echoed_in_a_record_is_redacted() -> None:
     body = {"id": "t", "request": {"prompt": f"of {TOKEN}"}, "response": None}
 
     record = await retrieve(ScriptedApi(httpx.Response(200, json=body)))
@@ -146,24 +144,26 @@ async def test_an_echo_in_a_record_is_not_repeated() -> None:
     assert record.request.prompt == "of [token]"
 
 
-@pytest.mark.parametrize(("token", "told"), [("abcdefgh", "of [token]"), ("sandbox", "of sandbox")])
-async def test_a_token_too_short_to_be_one_is_not_taken_out_of_words(token: str, told: str) -> None:
+@pytest.mark.parametrize(
+    ("token", "expected"), [("abcdefgh", "of [token]"), ("sandbox", "of sandbox")]
+)
+async def test_only_a_token_of_8_characters_or_more_is_redacted(token: str, expected: str) -> None:
     api = ScriptedApi(httpx.Response(200, json={"id": "t", "request": {"prompt": f"of {token}"}}))
 
     async with open_client(settings(api_token=token), transport=api) as client:
         record = await client.retrieve("t")
 
     assert record is not None
-    assert record.request.prompt == told
+    assert record.request.prompt == expected
 
 
-async def test_text_of_a_peer_is_never_taken_for_a_template() -> None:
-    error = await failure_of(httpx.RemoteProtocolError('{"error": {base_url.__class__}}'))
+async def test_text_from_the_peer_is_never_used_as_a_template() -> None:
+    error = await retrieve_error(httpx.RemoteProtocolError('{"error": {base_url.__class__}}'))
 
-    assert '{"error": {base_url.__class__}}' in told(error)
+    assert '{"error": {base_url.__class__}}' in model_text(error)
 
 
-async def test_the_time_limit_set_is_the_one_in_force() -> None:
+async def test_the_configured_timeout_is_effective() -> None:
     api = ScriptedApi(httpx.Response(200, json={}))
 
     async with open_client(settings(request_timeout_seconds=33), transport=api) as client:
@@ -204,31 +204,31 @@ async def test_nothing_is_sent_with_settings_that_cannot_be_used(
 
 
 @pytest.mark.real_time
-async def test_what_is_meant_for_this_machine_passes_no_proxy(
+async def test_requests_to_this_machine_use_no_proxy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
-    async with listening(b"") as (proxy, asked), listening(answer) as (api, _):
+    response = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    async with listening(b"") as (proxy, received), listening(response) as (api, _):
         monkeypatch.setenv("HTTP_PROXY", f"http://{proxy}")
         monkeypatch.setenv("ALL_PROXY", f"http://{proxy}")
         async with open_client(settings(api_base_url=f"http://{api}")) as client:
             assert await client.retrieve("t") is None
 
-    assert asked == []
+    assert received == []
 
 
 @pytest.mark.real_time
-async def test_what_is_meant_for_the_network_passes_the_proxy_that_is_set(
+async def test_requests_to_the_network_use_the_configured_proxy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with listening(b"HTTP/1.1 403 Forbidden\r\n\r\n") as (proxy, asked):
+    async with listening(b"HTTP/1.1 403 Forbidden\r\n\r\n") as (proxy, received):
         monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy}")
         async with open_client(settings()) as client:
             with pytest.raises(SettingsError, match="The proxy refuses to reach"):
                 await client.retrieve("t")
 
-    assert asked[0].startswith(b"CONNECT api.test:443 ")
-    assert TOKEN.encode() not in asked[0]
+    assert received[0].startswith(b"CONNECT api.test:443 ")
+    assert TOKEN.encode() not in received[0]
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ async def test_what_is_meant_for_the_network_passes_the_proxy_that_is_set(
         ("SSL_CERT_FILE", "/nonexistent/secret.pem"),
     ],
 )
-async def test_a_bad_proxy_or_certificate_is_told_at_the_call(
+async def test_a_bad_proxy_or_certificate_is_reported_at_the_call(
     variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -248,24 +248,24 @@ async def test_a_bad_proxy_or_certificate_is_told_at_the_call(
         with raises(SettingsError, match=variable) as caught:
             await client.retrieve("t")
 
-    assert "secret" not in told(caught.value)
+    assert "secret" not in model_text(caught.value)
 
 
 @pytest.mark.real_time
-async def test_a_certificate_that_is_not_trusted_is_told_with_what_to_set() -> None:
+async def test_an_untrusted_certificate_is_reported_with_what_to_set() -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("localhost").configure_cert(tls)
-    async with listening(b"", tls) as (api, heard):
+    async with listening(b"", tls) as (api, received):
         base_url = f"https://localhost:{api.rpartition(':')[2]}"
         async with open_client(settings(api_base_url=base_url)) as client:
             with pytest.raises(UntrustedCertificateError) as caught:
                 await client.retrieve("t")
 
-    text = told(caught.value)
+    text = model_text(caught.value)
     assert text.startswith(f"The certificate of {base_url.removeprefix('https://')} is not trusted")
     assert "SSL_CERT_FILE" in text
     assert not caught.value.failure.transient
-    assert heard == []
+    assert received == []
 
 
 @pytest.mark.real_time

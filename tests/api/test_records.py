@@ -1,4 +1,4 @@
-"""The API's JSON, read: what is found where, and what is passed over."""
+"""Reading the API's JSON: what is found where, and what is ignored."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ def test_an_empty_object_is_no_record() -> None:
 
 
 @pytest.mark.parametrize("value", [None, [], "x", 1, True])
-def test_what_is_no_object_is_an_empty_record(value: Any) -> None:
+def test_anything_but_an_object_is_an_empty_record(value: Any) -> None:
     record = read_record(value)
 
     assert record is not None
@@ -61,7 +61,7 @@ def test_of_two_records_of_one_task_the_newer_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "whole"),
+    ("page", "complete"),
     [
         ({"items": []}, True),
         ({"items": [{"id": "a"}, {}]}, True),
@@ -74,10 +74,10 @@ def test_of_two_records_of_one_task_the_newer_counts() -> None:
         ({"items": [{"id": "a"}], "error": "x"}, False),
     ],
 )
-def test_a_page_is_whole_if_nothing_in_it_is_doubtful(page: Any, whole: bool) -> None:
-    assert read(page).complete is whole
+def test_a_page_is_complete_if_nothing_in_it_is_doubtful(page: Any, complete: bool) -> None:
+    assert read(page).complete is complete
 
 
 @pytest.mark.parametrize("value", [None, [], {}, {"items": None}, {"items": {"id": "a"}}])
-def test_what_has_no_list_of_items_is_no_page(value: Any) -> None:
+def test_a_body_without_a_list_of_items_is_no_page(value: Any) -> None:
     assert read_page(value) is None

@@ -11,9 +11,9 @@ from hailuo_tasks_mcp.api.client import open_client
 from hailuo_tasks_mcp.api.records import TaskRecord
 from hailuo_tasks_mcp.errors import UnreachableError, UnreadableResponseError
 from helpers import (
-    PATIENCE_SECONDS,
-    Connection,
-    http_answer,
+    TIMEOUT_SECONDS,
+    ConnectionHandler,
+    http_response,
     raw_server,
     read_request,
     settings,
@@ -25,18 +25,18 @@ pytestmark = pytest.mark.real_time
 Reader = asyncio.StreamReader
 Writer = asyncio.StreamWriter
 
-ANSWER = http_answer({"id": "t"})
-TORN = ANSWER[:-3]
+RESPONSE = http_response({"id": "t"})
+TORN = RESPONSE[:-3]
 
 
-async def ask(address: str, timeout_seconds: float = 15) -> TaskRecord | None:
+async def retrieve_from(address: str, timeout_seconds: float = 15) -> TaskRecord | None:
     there = settings(api_base_url=f"http://{address}", request_timeout_seconds=timeout_seconds)
     async with open_client(there) as client:
         return await client.retrieve("t")
 
 
 def reset(writer: Writer) -> None:
-    """Close a connection with a reset, as a machine does that has lost its memory of it."""
+    """Close a connection with a reset, as a machine does that no longer knows of it."""
     linger = struct.pack("ii", 1, 0)
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     writer.transport.abort()
@@ -47,21 +47,21 @@ async def break_off(_: Reader, writer: Writer) -> None:
     await writer.drain()
 
 
-async def reset_before_the_answer(_: Reader, writer: Writer) -> None:
+async def reset_before_the_response(_: Reader, writer: Writer) -> None:
     reset(writer)
 
 
-async def reset_in_the_answer(_: Reader, writer: Writer) -> None:
+async def reset_in_the_response(_: Reader, writer: Writer) -> None:
     writer.write(TORN)
     await writer.drain()
     reset(writer)
 
 
-async def say_nothing(_: Reader, __: Writer) -> None:
-    """Close without a word."""
+async def close_without_a_response(_: Reader, __: Writer) -> None:
+    """Send nothing; the connection is closed when a handler returns."""
 
 
-async def talk_nonsense(_: Reader, writer: Writer) -> None:
+async def send_garbage(_: Reader, writer: Writer) -> None:
     writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")
     await writer.drain()
 
@@ -72,58 +72,58 @@ async def hang(reader: Reader, _: Writer) -> None:
 
 FAULTS = [
     break_off,
-    reset_before_the_answer,
-    reset_in_the_answer,
-    say_nothing,
-    talk_nonsense,
+    reset_before_the_response,
+    reset_in_the_response,
+    close_without_a_response,
+    send_garbage,
     hang,
 ]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_a_fault_on_the_wire_is_tried_again(fault: Connection) -> None:
-    heard = []
+async def test_a_fault_on_the_wire_is_retried(fault: ConnectionHandler) -> None:
+    received = []
 
     async def on_connection(reader: Reader, writer: Writer) -> None:
-        heard.append(await read_request(reader))
-        if len(heard) == 1:
+        received.append(await read_request(reader))
+        if len(received) == 1:
             await fault(reader, writer)
         else:
-            writer.write(ANSWER)
+            writer.write(RESPONSE)
             await writer.drain()
 
     async with raw_server(on_connection) as address:
-        record = await ask(address, timeout_seconds=0.2 if fault is hang else 15)
+        record = await retrieve_from(address, timeout_seconds=0.2 if fault is hang else 15)
 
     assert record is not None
     assert record.task_id == "t"
-    assert len(heard) == 2
-    assert heard[0] == heard[1]
+    assert len(received) == 2
+    assert received[0] == received[1]
 
 
-@pytest.mark.parametrize("fault", [break_off, reset_in_the_answer, hang])
-async def test_a_fault_on_the_wire_that_stays_is_told(fault: Connection) -> None:
-    heard = []
+@pytest.mark.parametrize("fault", [break_off, reset_in_the_response, hang])
+async def test_a_lasting_fault_on_the_wire_is_reported(fault: ConnectionHandler) -> None:
+    received = []
 
     async def on_connection(reader: Reader, writer: Writer) -> None:
-        heard.append(await read_request(reader))
+        received.append(await read_request(reader))
         await fault(reader, writer)
 
     async with raw_server(on_connection) as address:
         with pytest.raises(UnreachableError) as caught:
-            await ask(address, timeout_seconds=0.2 if fault is hang else 15)
+            await retrieve_from(address, timeout_seconds=0.2 if fault is hang else 15)
 
     what = "No answer" if fault is hang else "broke off before it had answered"
     assert what in str(caught.value)
-    assert len(heard) == 3
+    assert len(received) == 3
 
 
-async def test_a_port_where_nobody_listens_is_told() -> None:
+async def test_a_port_where_nobody_listens_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         address = f"127.0.0.1:{unused.getsockname()[1]}"
 
     with pytest.raises(UnreachableError, match="could not be reached"):
-        await ask(address)
+        await retrieve_from(address)
 
 
 async def test_a_body_of_200_megabytes_is_abandoned_while_it_streams() -> None:
@@ -132,7 +132,7 @@ async def test_a_body_of_200_megabytes_is_abandoned_while_it_streams() -> None:
     async def flood(reader: Reader, writer: Writer) -> None:
         nonlocal sent
         await read_request(reader)
-        # Without its length, which would be enough to turn it down.
+        # Without its length, which would be enough to reject it.
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
         for _ in range(200):
             writer.write(b" " * 1_000_000)
@@ -141,29 +141,29 @@ async def test_a_body_of_200_megabytes_is_abandoned_while_it_streams() -> None:
 
     async with raw_server(flood) as address:
         with pytest.raises(UnreadableResponseError, match="more than 8 MB"):
-            await ask(address)
+            await retrieve_from(address)
 
     # What is beyond 8 lies in the buffers of two sockets.
     assert 8 <= sent < 40
 
 
 async def test_two_hundred_calls_at_once_share_at_most_a_hundred_connections() -> None:
-    opened = answered = 0
+    opened = requests = 0
     open_now: set[Writer] = set()
     most = 0
     all_closed = asyncio.Event()
 
     async def on_connection(reader: Reader, writer: Writer) -> None:
-        nonlocal opened, answered, most
+        nonlocal opened, requests, most
         opened += 1
         open_now.add(writer)
         most = max(most, len(open_now))
         try:
             while True:
                 request = await read_request(reader)
-                question = json.loads(request.partition(b"\r\n\r\n")[2])
-                answered += 1
-                writer.write(http_answer({"id": question["id"]}))
+                payload = json.loads(request.partition(b"\r\n\r\n")[2])
+                requests += 1
+                writer.write(http_response({"id": payload["id"]}))
                 await writer.drain()
         finally:
             open_now.discard(writer)
@@ -174,10 +174,10 @@ async def test_two_hundred_calls_at_once_share_at_most_a_hundred_connections() -
         there = settings(api_base_url=f"http://{address}")
         async with open_client(there) as client:
             records = await asyncio.gather(*map(client.retrieve, task_ids(200)))
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             await all_closed.wait()
 
     assert [record and record.task_id for record in records] == task_ids(200)
-    assert answered == 200
+    assert requests == 200
     assert most <= 100
     assert opened <= 120

@@ -1,4 +1,4 @@
-"""`hailuo-tasks-mcp check`: what it finds, how it says it, and that it gives nothing away."""
+"""`hailuo-tasks-mcp check`: what it finds, how it reports it, and that it reveals no secret."""
 
 import asyncio
 import gc
@@ -21,10 +21,10 @@ from hailuo_tasks_mcp.cli.main import main
 from hailuo_tasks_mcp.errors import SettingsError, UntrustedCertificateError
 from helpers import (
     TOKEN,
-    Connection,
+    ConnectionHandler,
     ScriptedApi,
     example,
-    http_answer,
+    http_response,
     listening,
     raw_server,
     read_request,
@@ -33,12 +33,12 @@ from helpers import (
 )
 from repository import variables_that_are_read
 
-NO_PROXY_AT_ALL = "The environment names no proxy that can be used (http, https, socks5, socks5h)"
+UNUSABLE_PROXY = "The environment names no proxy that can be used (http, https, socks5, socks5h)"
 IMPOSSIBLE_ID = "00000000-0000-0000-0000-000000000000"
 
 
 async def findings(capsys: pytest.CaptureFixture[str], **changes: Any) -> dict[str, dict[str, Any]]:
-    """Return what a check prints as JSON, by step, having seen that its exit code agrees."""
+    """Return what a check prints as JSON, by step; assert that its exit code agrees."""
     code = await check.run_check(startup(**changes), as_json=True)
     report = json.loads(capsys.readouterr().out)
     assert report["version"] == __version__
@@ -70,7 +70,7 @@ def test_all_is_well_in_the_sandbox(
     assert lines[4:] == ["All is well."]
 
 
-def test_in_the_sandbox_what_is_set_does_not_matter(
+def test_in_the_sandbox_the_environment_does_not_matter(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HAILUO_REQUEST_TIMEOUT_SECONDS", "soon")
@@ -83,14 +83,14 @@ def test_in_the_sandbox_what_is_set_does_not_matter(
     assert TOKEN[-4:] not in capsys.readouterr().out
 
 
-def test_times_are_told_in_milliseconds() -> None:
+def test_times_are_shown_in_milliseconds() -> None:
     finding = check.Finding(step="name", verdict="ok", detail="found", seconds=0.25)
 
     assert finding.lines() == "ok    name: found (250 ms)"
 
 
 @pytest.mark.real_time
-async def test_an_ipv6_address_is_written_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_an_ipv6_address_is_written_in_brackets(capsys: pytest.CaptureFixture[str]) -> None:
     found = await findings(capsys, api_base_url="http://[::1]:9")
 
     (failed,) = [step for step in found.values() if step["verdict"] == "FAIL"]
@@ -111,13 +111,13 @@ def test_without_a_token_it_says_which_variable_to_set(
         "FAIL  ACEDATACLOUD_API_TOKEN: not set\n"
         "      Set ACEDATACLOUD_API_TOKEN; create one at https://platform.acedata.cloud.\n"
     ) in out
-    # The rest of the way is looked at all the same, but nothing is sent.
+    # The rest of the route is checked all the same, but nothing is sent.
     assert "connection: " in out
     assert "token: " not in out
     assert out.endswith("Not all is well: see FAIL.\n")
 
 
-def test_a_setting_that_cannot_be_used_is_all_that_is_told(
+def test_a_setting_that_cannot_be_used_is_all_that_is_reported(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HAILUO_MAX_WAIT_SECONDS", "soon")
@@ -144,7 +144,7 @@ def test_a_setting_that_cannot_be_used_is_all_that_is_told(
 async def test_no_more_of_the_token_is_shown_than_its_last_4_characters(
     token: str, shown: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with listening(http_answer({})) as (address, _):
+    async with listening(http_response({})) as (address, _):
         given = startup(api_token=token, api_base_url=f"http://{address}")
         assert await check.run_check(given, as_json=False) == 0
 
@@ -154,10 +154,10 @@ async def test_no_more_of_the_token_is_shown_than_its_last_4_characters(
 
 
 @pytest.mark.real_time
-async def test_the_token_is_tried_with_an_id_that_cannot_exist(
+async def test_the_token_is_checked_with_an_id_that_cannot_exist(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    async with listening(http_answer({})) as (address, heard):
+    async with listening(http_response({})) as (address, received):
         found = await findings(capsys, api_base_url=f"http://{address}", max_wait_seconds=240)
 
     steps = ("name", "connection", "TLS", "token")
@@ -165,13 +165,13 @@ async def test_the_token_is_tried_with_an_id_that_cannot_exist(
     assert found["TLS"]["detail"] == "plain http, to this machine only"
     assert all(found[step]["seconds"] >= 0 for step in ("name", "connection", "token"))
     assert found["HAILUO_MAX_WAIT_SECONDS"]["detail"] == "240"
-    (request,) = heard
+    (request,) = received
     assert IMPOSSIBLE_ID.encode() in request
     assert b"Bearer " + TOKEN.encode() in request
 
 
 @pytest.mark.parametrize(
-    ("answer", "detail", "remedy"),
+    ("response", "detail", "remedy"),
     [
         (
             httpx.Response(401, json={"error": {"code": "invalid_token"}}),
@@ -194,23 +194,25 @@ async def test_the_token_is_tried_with_an_id_that_cannot_exist(
         ),
     ],
 )
-async def test_what_the_api_says_of_the_token_is_told_with_what_to_do(
-    answer: httpx.Response, detail: str, remedy: str, capsys: pytest.CaptureFixture[str]
+async def test_a_failed_token_check_is_reported_with_what_to_do(
+    response: httpx.Response, detail: str, remedy: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sandboxed = startup(ScriptedApi(answer), sandbox=True)
+    sandboxed = startup(ScriptedApi(response), sandbox=True)
 
     assert await check.run_check(sandboxed, as_json=False) == 1
 
-    failed, told, end = capsys.readouterr().out.splitlines()[-3:]
+    failed, advice, end = capsys.readouterr().out.splitlines()[-3:]
     assert failed.startswith("FAIL  token: ")
     assert detail in failed
-    assert told.startswith("      ")
-    assert remedy in told
+    assert advice.startswith("      ")
+    assert remedy in advice
     assert end == "Not all is well: see FAIL."
 
 
 @pytest.mark.real_time
-async def test_a_name_that_cannot_be_found_ends_the_way(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_name_that_cannot_be_resolved_ends_the_check(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     found = await findings(capsys, api_base_url="https://api.invalid")
 
     assert verdicts(found, "name", "connection", "token") == ["FAIL", "", ""]
@@ -219,7 +221,7 @@ async def test_a_name_that_cannot_be_found_ends_the_way(capsys: pytest.CaptureFi
 
 
 @pytest.mark.real_time
-async def test_a_port_where_nothing_listens_ends_the_way(
+async def test_a_port_where_nothing_listens_ends_the_check(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with socket.socket() as bound:
@@ -232,12 +234,12 @@ async def test_a_port_where_nothing_listens_ends_the_way(
     assert "HTTPS_PROXY" in found["connection"]["remedy"]
 
 
-def saying(words: bytes) -> Connection:
-    """Answer whatever comes with these words."""
+def responding(content: bytes) -> ConnectionHandler:
+    """Return a handler that sends this whatever it receives."""
 
     async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(65_536)
-        writer.write(words)
+        writer.write(content)
         await writer.drain()
 
     return on_connection
@@ -257,51 +259,51 @@ def trusted_authority(
     return authority
 
 
-def certified(authority: trustme.CA, name: str = "localhost") -> ssl.SSLContext:
+def tls_context(authority: trustme.CA, name: str = "localhost") -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(name).configure_cert(context)
     return context
 
 
-async def behind_tls(
+async def check_over_tls(
     capsys: pytest.CaptureFixture[str], certificates: ssl.SSLContext
 ) -> tuple[dict[str, dict[str, Any]], list[bytes]]:
-    """Check a server on localhost that shows certificates; return also what it heard."""
-    async with listening(http_answer({}), certificates) as (address, heard):
+    """Check a server on localhost that shows certificates; also return what it received."""
+    async with listening(http_response({}), certificates) as (address, received):
         port = address.rpartition(":")[2]
-        return await findings(capsys, api_base_url=f"https://localhost:{port}"), heard
+        return await findings(capsys, api_base_url=f"https://localhost:{port}"), received
 
 
 @pytest.mark.real_time
 async def test_a_certificate_of_the_users_own_authority_is_trusted_through_ssl_cert_file(
     trusted_authority: trustme.CA, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found, _ = await behind_tls(capsys, certified(trusted_authority))
+    found, _ = await check_over_tls(capsys, tls_context(trusted_authority))
 
     assert verdicts(found, "name", "connection", "TLS", "token") == ["ok"] * 4
     assert found["TLS"]["detail"] == "TLSv1.3, the certificate is good"
 
 
 @pytest.mark.real_time
-async def test_a_certificate_that_is_not_trusted_is_told_with_what_to_do(
+async def test_an_untrusted_certificate_is_reported_with_what_to_do(
     authority: trustme.CA, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found, heard = await behind_tls(capsys, certified(authority))
+    found, received = await check_over_tls(capsys, tls_context(authority))
 
     assert verdicts(found, "connection", "TLS", "token") == ["ok", "FAIL", ""]
     assert "unable to get local issuer certificate" in found["TLS"]["detail"]
     assert "SSL_CERT_FILE" in found["TLS"]["remedy"]
-    assert heard == []
+    assert received == []
 
 
 @pytest.mark.real_time
-async def test_a_certificate_for_another_name_is_told(
+async def test_a_certificate_for_another_name_is_reported(
     trusted_authority: trustme.CA, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found, heard = await behind_tls(capsys, certified(trusted_authority, "api.test"))
+    found, received = await check_over_tls(capsys, tls_context(trusted_authority, "api.test"))
 
     assert verdicts(found, "connection", "TLS", "token") == ["ok", "FAIL", ""]
-    assert heard == []
+    assert received == []
     assert "Hostname mismatch" in found["TLS"]["detail"]
     assert "ACEDATACLOUD_API_BASE_URL" in found["TLS"]["remedy"]
 
@@ -314,10 +316,10 @@ async def test_a_certificate_for_another_name_is_told(
         (b"", "the connection was closed"),
     ],
 )
-async def test_what_does_not_speak_tls_is_told(
+async def test_a_server_that_does_not_speak_tls_is_reported(
     greeting: bytes, reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with raw_server(saying(greeting)) as address:
+    async with raw_server(responding(greeting)) as address:
         found = await findings(capsys, api_base_url=f"https://{address}")
 
     assert verdicts(found, "connection", "TLS", "token") == ["ok", "FAIL", ""]
@@ -326,12 +328,12 @@ async def test_what_does_not_speak_tls_is_told(
 
 
 @pytest.mark.real_time
-async def test_a_proxy_that_speaks_tls_is_looked_at_as_far_as_its_certificate(
+async def test_a_proxy_that_speaks_tls_is_checked_up_to_its_certificate(
     authority: trustme.CA,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with listening(b"", certified(authority)) as (address, _):
+    async with listening(b"", tls_context(authority)) as (address, _):
         proxy = f"localhost:{address.split(':')[1]}"
         monkeypatch.setenv("HTTPS_PROXY", f"https://{proxy}")
         found = await findings(capsys, api_base_url="https://api.invalid")
@@ -347,14 +349,14 @@ async def test_a_proxy_that_speaks_tls_is_looked_at_as_far_as_its_certificate(
 
 @pytest.mark.real_time
 @pytest.mark.parametrize("greeting", [b"SSH-2.0-x\r\n", b"\x04\x00", b"\x05", b""])
-async def test_a_socks_proxy_that_is_none_is_told(
+async def test_a_proxy_that_does_not_speak_socks5_is_reported(
     greeting: bytes, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with raw_server(saying(greeting)) as address:
+    async with raw_server(responding(greeting)) as address:
         monkeypatch.setenv("ALL_PROXY", f"socks5://{address}")
         found = await findings(capsys, api_base_url="https://api.invalid")
     with warnings.catch_warnings():
-        # httpcore leaves such a connection to the garbage collector, and is told off for it.
+        # httpcore leaves such a connection to the garbage collector, which warns of it.
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
 
@@ -364,10 +366,10 @@ async def test_a_socks_proxy_that_is_none_is_told(
 
 
 @pytest.mark.real_time
-async def test_the_name_in_the_base_url_is_what_a_certificate_must_be_for(
+async def test_a_certificate_must_be_for_the_name_in_the_base_url(
     trusted_authority: trustme.CA, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with listening(b"", certified(trusted_authority)) as (address, _):
+    async with listening(b"", tls_context(trusted_authority)) as (address, _):
         found = await findings(capsys, api_base_url=f"https://{address}")
 
     assert verdicts(found, "TLS") == ["FAIL"]
@@ -375,20 +377,20 @@ async def test_the_name_in_the_base_url_is_what_a_certificate_must_be_for(
 
 
 @pytest.mark.real_time
-async def test_what_passes_no_proxy_is_not_stopped_by_a_bad_one(
+async def test_a_bad_proxy_does_not_stop_requests_that_use_none(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:x")
     monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent")
 
-    async with listening(http_answer({})) as (address, _):
+    async with listening(http_response({})) as (address, _):
         found = await findings(capsys, api_base_url=f"http://{address}")
 
     assert verdicts(found, "token") == ["ok"]
 
 
 @pytest.mark.real_time
-async def test_what_says_nothing_is_given_up(
+async def test_a_silent_server_times_out(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(check, "STEP_SECONDS", 0.1)
@@ -405,10 +407,13 @@ async def test_what_says_nothing_is_given_up(
 
 
 @pytest.mark.real_time
-async def test_with_a_proxy_the_way_to_the_proxy_is_looked_at(
+async def test_with_a_proxy_the_route_to_the_proxy_is_checked(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with listening(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n") as (proxy, heard):
+    async with listening(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n") as (
+        proxy,
+        received,
+    ):
         monkeypatch.setenv("HTTPS_PROXY", f"http://someone:secret-word@{proxy}")
         found = await findings(capsys, api_base_url="https://api.invalid")
 
@@ -419,22 +424,22 @@ async def test_with_a_proxy_the_way_to_the_proxy_is_looked_at(
     assert "refuses to reach https://api.invalid" in found["token"]["detail"]
     assert "HTTPS_PROXY" in found["token"]["remedy"]
     assert "secret-word" not in json.dumps(found)
-    assert heard[0].startswith(b"CONNECT api.invalid:443 ")
+    assert received[0].startswith(b"CONNECT api.invalid:443 ")
 
 
 @pytest.mark.real_time
-async def test_a_proxy_that_opens_tls_is_told_with_what_to_do(
+async def test_a_proxy_that_intercepts_tls_is_reported_with_what_to_do(
     authority: trustme.CA,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked = []
+    received = []
 
     async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await read_request(reader))
+        received.append(await read_request(reader))
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         with suppress(OSError):
-            await writer.start_tls(certified(authority, "api.invalid"))
+            await writer.start_tls(tls_context(authority, "api.invalid"))
 
     async with raw_server(on_connection) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy}")
@@ -445,13 +450,13 @@ async def test_a_proxy_that_opens_tls_is_told_with_what_to_do(
         "The certificate of api.invalid is not trusted (unable to get local issuer certificate)"
     )
     assert "SSL_CERT_FILE" in found["token"]["remedy"]
-    # It will not be trusted a second later.
-    assert len(asked) == 1
+    # Another attempt would end the same way.
+    assert len(received) == 1
 
 
 @pytest.mark.real_time
 @pytest.mark.parametrize(
-    ("variables", "goal"),
+    ("variables", "target"),
     [
         ({"ALL_PROXY": "socks5://127.0.0.1:{port}"}, "127.0.0.1:{port}"),
         ({"HTTPS_PROXY": "127.0.0.1:{port}"}, "127.0.0.1:{port}"),
@@ -468,9 +473,9 @@ async def test_a_proxy_that_opens_tls_is_told_with_what_to_do(
         ({"ALL_PROXY": "socks5h://proxy.invalid"}, "proxy.invalid:1080"),
     ],
 )
-async def test_it_goes_the_way_that_the_requests_go(
+async def test_the_check_takes_the_same_route_as_requests(
     variables: dict[str, str],
-    goal: str,
+    target: str,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -482,22 +487,22 @@ async def test_it_goes_the_way_that_the_requests_go(
         found = await findings(capsys, api_base_url="https://api.invalid")
 
     (failed,) = [step for step in found.values() if step["verdict"] == "FAIL"]
-    assert failed["detail"].startswith(f"{goal.format(port=port)}: ")
+    assert failed["detail"].startswith(f"{target.format(port=port)}: ")
     assert "Unknown error" not in failed["detail"]
-    # Whatever stands in between is to be checked first.
-    blamed = "ACEDATACLOUD_API_BASE_URL" if goal.startswith("api.") else "HTTPS_PROXY, ALL_PROXY"
+    # What a request reaches first is to be checked first.
+    blamed = "ACEDATACLOUD_API_BASE_URL" if target.startswith("api.") else "HTTPS_PROXY, ALL_PROXY"
     assert failed["remedy"].startswith(f"Check {blamed}")
 
 
 @pytest.mark.parametrize(
     ("variable", "value", "detail"),
     [
-        ("HTTPS_PROXY", "http://127.0.0.1:secret", NO_PROXY_AT_ALL),
-        ("HTTPS_PROXY", "http://", NO_PROXY_AT_ALL),
-        ("HTTPS_PROXY", "http://127.0.0.1:99999", NO_PROXY_AT_ALL),
-        ("HTTPS_PROXY", "http://secret..b:80", NO_PROXY_AT_ALL),
-        ("HTTPS_PROXY", f"http://{'a' * 64}.b", NO_PROXY_AT_ALL),
-        ("ALL_PROXY", "socks4://127.0.0.1", NO_PROXY_AT_ALL),
+        ("HTTPS_PROXY", "http://127.0.0.1:secret", UNUSABLE_PROXY),
+        ("HTTPS_PROXY", "http://", UNUSABLE_PROXY),
+        ("HTTPS_PROXY", "http://127.0.0.1:99999", UNUSABLE_PROXY),
+        ("HTTPS_PROXY", "http://secret..b:80", UNUSABLE_PROXY),
+        ("HTTPS_PROXY", f"http://{'a' * 64}.b", UNUSABLE_PROXY),
+        ("ALL_PROXY", "socks4://127.0.0.1", UNUSABLE_PROXY),
         (
             "SSL_CERT_FILE",
             "/secret.pem",
@@ -506,7 +511,7 @@ async def test_it_goes_the_way_that_the_requests_go(
         ("SSL_CERT_FILE", __file__, "SSL_CERT_FILE cannot be used (no certificate or crl found)"),
     ],
 )
-async def test_a_proxy_or_certificates_that_cannot_be_used_are_told(
+async def test_a_proxy_or_certificates_that_cannot_be_used_are_reported(
     variable: str,
     value: str,
     detail: str,
@@ -525,7 +530,7 @@ async def test_a_proxy_or_certificates_that_cannot_be_used_are_told(
 
 
 @pytest.mark.real_time
-async def test_what_goes_to_this_machine_in_the_clear_passes_no_proxy(
+async def test_plain_http_to_this_machine_uses_no_proxy(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
@@ -533,7 +538,7 @@ async def test_what_goes_to_this_machine_in_the_clear_passes_no_proxy(
 
     async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
-        writer.write(http_answer({}))
+        writer.write(http_response({}))
         await writer.drain()
 
     async with raw_server(on_connection) as address:
@@ -544,14 +549,16 @@ async def test_what_goes_to_this_machine_in_the_clear_passes_no_proxy(
 
 
 @pytest.mark.real_time
-async def test_every_variable_that_is_read_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    async with listening(http_answer({})) as (address, _):
+async def test_every_variable_that_is_read_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    async with listening(http_response({})) as (address, _):
         found = await findings(capsys, api_base_url=f"http://{address}")
 
     assert list(found)[: len(variables_that_are_read())] == variables_that_are_read()
 
 
-async def test_a_problem_of_the_settings_sends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_with_a_problem_in_the_settings_nothing_is_sent(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     api = ScriptedApi(httpx.Response(200, json={}))
     broken = startup(api, problem=SettingsError("It is wrong").failure)
 

@@ -9,7 +9,7 @@ from helpers import DOCUMENTED_ID
 pytestmark = pytest.mark.real_time
 
 
-def test_the_demo_shows_a_whole_conversation(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_demo_shows_a_complete_conversation(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["demo"]) == 0
 
     shown, err = capfd.readouterr()
@@ -36,7 +36,7 @@ def test_the_demo_shows_a_whole_conversation(capfd: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("name", "value"), [("SANDBOX_TOKEN", "wrong"), ("WRONG_TOKEN", "sandbox")]
 )
-def test_a_demo_that_does_not_go_as_it_should_says_so(
+def test_a_demo_that_goes_wrong_exits_with_1(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, name, value)

@@ -16,7 +16,7 @@ from hailuo_tasks_mcp import __version__
 from hailuo_tasks_mcp.cli.main import main
 from hailuo_tasks_mcp.sandbox.server import bind_sandbox
 from hailuo_tasks_mcp.tools.arguments import MAX_TASK_IDS
-from helpers import DOCUMENTED_ID, PATIENCE_SECONDS
+from helpers import DOCUMENTED_ID, TIMEOUT_SECONDS
 from repository import ROOT, variables_that_are_read
 from stdio_process import measured_command
 
@@ -28,7 +28,7 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, *command],
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=TIMEOUT_SECONDS,
         check=False,
         stdin=subprocess.DEVNULL,
     )
@@ -62,7 +62,7 @@ def test_help_names_every_variable_that_is_read(capsys: pytest.CaptureFixture[st
     assert named == variables_that_are_read()
 
 
-def test_help_tells_how_many_ids_are_taken(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_says_how_many_ids_are_accepted(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["retrieve", "--help"])
 
@@ -70,7 +70,7 @@ def test_help_tells_how_many_ids_are_taken(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.real_time
-def test_garbage_is_looked_for_once_the_server_has_started() -> None:
+def test_garbage_collection_is_enabled_once_the_server_has_started() -> None:
     code = (
         "import gc; from hailuo_tasks_mcp.cli.main import main; main(['--sandbox']); "
         "print(gc.isenabled())"
@@ -87,7 +87,7 @@ def test_the_bundles_entry_point_is_the_same_command() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["nope"], ["--nope"], ["sandbox", "--port", "65536"]])
-def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
 
@@ -96,7 +96,7 @@ def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFix
 
 
 @pytest.mark.real_time
-def test_a_port_that_is_taken_is_said_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_that_is_taken_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert main(["sandbox", "--port", str(port)]) == 1
@@ -115,9 +115,7 @@ def test_a_port_that_is_taken_is_said_so(capsys: pytest.CaptureFixture[str]) -> 
     ],
 )
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-async def test_a_reader_that_has_had_enough_is_no_error_to_tell_of(
-    arguments: list[str], unbuffered: str
-) -> None:
+async def test_closed_stdout_exits_quietly(arguments: list[str], unbuffered: str) -> None:
     command = ("-m", "hailuo_tasks_mcp", *arguments)
     if arguments[0] == "sandbox":
         command = measured_command(*command)
@@ -131,7 +129,7 @@ async def test_a_reader_that_has_had_enough_is_no_error_to_tell_of(
     )
     os.close(writing)
 
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         _, err = await process.communicate()
 
     assert (process.returncode, err) == (1, b"")
@@ -140,7 +138,7 @@ async def test_a_reader_that_has_had_enough_is_no_error_to_tell_of(
 @pytest.mark.real_time
 @pytest.mark.parametrize("closed", ["stdout", "stderr"])
 @pytest.mark.parametrize("arguments", [["check"], ["retrieve", DOCUMENTED_ID]])
-def test_it_works_where_a_stream_is_closed(arguments: list[str], closed: str) -> None:
+def test_a_command_works_with_a_closed_stream(arguments: list[str], closed: str) -> None:
     number = 1 if closed == "stdout" else 2
     code = (
         f"import os, sys\nos.close({number})\n"
@@ -158,15 +156,15 @@ def test_the_sandbox_listens_on_this_machine_only() -> None:
 
 
 @pytest.mark.real_time
-async def test_the_sandbox_is_served_and_tells_how_to_use_it() -> None:
+async def test_the_sandbox_is_served_and_prints_how_to_use_it() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "hailuo_tasks_mcp", "sandbox", "--port", "0", stdout=PIPE, stderr=PIPE
     )
     assert process.stdout
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            told = (await process.stdout.readuntil(b"Ctrl-C")).decode()
-            url = next(word for word in told.split() if word.startswith("http")).rstrip(":")
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            printed = (await process.stdout.readuntil(b"Ctrl-C")).decode()
+            url = next(word for word in printed.split() if word.startswith("http")).rstrip(":")
             async with httpx.AsyncClient(trust_env=False) as client:
                 response = await client.post(
                     f"{url}/hailuo/tasks",
@@ -181,8 +179,9 @@ async def test_the_sandbox_is_served_and_tells_how_to_use_it() -> None:
             await process.wait()
 
     assert (
-        f"ACEDATACLOUD_API_BASE_URL={url} ACEDATACLOUD_API_TOKEN=sandbox hailuo-tasks-mcp" in told
+        f"ACEDATACLOUD_API_BASE_URL={url} ACEDATACLOUD_API_TOKEN=sandbox hailuo-tasks-mcp"
+        in printed
     )
-    assert DOCUMENTED_ID in told
+    assert DOCUMENTED_ID in printed
     assert response.json()["id"] == DOCUMENTED_ID
     assert (err, process.returncode) == (b"", -signal.SIGINT)

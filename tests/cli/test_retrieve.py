@@ -15,12 +15,12 @@ from hailuo_tasks_mcp.cli.retrieve import run_retrieve
 from hailuo_tasks_mcp.sandbox.tasks import DOCUMENTED_TIMED_TASK_ID, FAILED_TASK_ID, RUNNING_TASK_ID
 from helpers import (
     DOCUMENTED_ID,
-    PATIENCE_SECONDS,
+    TIMEOUT_SECONDS,
     ScriptedApi,
     call,
     ended,
     example,
-    http_answer,
+    http_response,
     listening,
     record,
     startup,
@@ -36,12 +36,12 @@ PROCESSING = record(started_at=1736863662)
 
 
 async def shown(
-    capsys: pytest.CaptureFixture[str], *answers: httpx.Response | Exception, **options: Any
+    capsys: pytest.CaptureFixture[str], *responses: httpx.Response | Exception, **options: Any
 ) -> tuple[int, str]:
     """Return the exit code and what was printed of the task `t`, or of those in the options."""
     task_ids = options.pop("task_ids", ["t"])
     given = {"wait_seconds": 0, "as_json": False} | options
-    code = await run_retrieve(startup(ScriptedApi(*answers)), task_ids, **given)
+    code = await run_retrieve(startup(ScriptedApi(*responses)), task_ids, **given)
     return code, capsys.readouterr().out
 
 
@@ -60,7 +60,7 @@ def ok(body: Any) -> httpx.Response:
         ([DOCUMENTED_ID, "nowhere"], 1),
         ([RUNNING_TASK_ID], 3),
         ([DOCUMENTED_ID, RUNNING_TASK_ID], 3),
-        # The last word is not spoken as long as one runs.
+        # Nothing is final as long as one runs.
         ([FAILED_TASK_ID, "nowhere", RUNNING_TASK_ID], 3),
         (["not/an/id"], 2),
         ([""], 2),
@@ -68,7 +68,7 @@ def ok(body: Any) -> httpx.Response:
     ],
 )
 @pytest.mark.parametrize("as_json", [False, True])
-def test_the_exit_code_says_how_it_stands(
+def test_the_exit_code_reflects_the_states(
     task_ids: list[str], code: int, as_json: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["retrieve", "--sandbox", *task_ids, *(["--json"] if as_json else [])]) == code
@@ -79,9 +79,7 @@ def test_the_exit_code_says_how_it_stands(
 
 
 @pytest.mark.parametrize("wait", ["-1", "3601", "1.5", "soon", "9" * 5000])
-def test_a_wait_that_makes_no_sense_is_wrong_usage(
-    wait: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_invalid_wait_is_wrong_usage(wait: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["retrieve", "--sandbox", "t", f"--wait={wait}"])
 
@@ -91,7 +89,7 @@ def test_a_wait_that_makes_no_sense_is_wrong_usage(
     assert len(err) < 400
 
 
-async def test_a_task_is_told_in_one_block(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_task_is_printed_in_one_block(capsys: pytest.CaptureFixture[str]) -> None:
     code, out = await shown(capsys, ok(example("retrieve")), task_ids=[DOCUMENTED_ID])
 
     assert code == 0
@@ -105,7 +103,7 @@ async def test_a_task_is_told_in_one_block(capsys: pytest.CaptureFixture[str]) -
     )
 
 
-async def test_each_task_of_several_has_its_block_in_the_order_asked(
+async def test_each_task_of_several_has_its_block_in_the_order_given(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     page = {"items": [succeeded("a"), {**PROCESSING, "id": "b"}]}
@@ -147,7 +145,7 @@ async def test_each_task_of_several_has_its_block_in_the_order_asked(
         ({"id": "t", "x": 1, "response": 3}, 1, ["t: unknown", "fits no known state"]),
     ],
 )
-async def test_every_state_is_told_with_its_reason(
+async def test_every_state_is_printed_with_its_reason(
     body: Any, code: int, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     actual, out = await shown(capsys, ok(body))
@@ -163,16 +161,16 @@ async def test_json_is_what_a_model_gets(
 ) -> None:
     one = ok(example("retrieve"))
     several = ok({"items": [example("retrieve"), {"id": "b", "x": 1, "response": 3}]})
-    answer = one if len(task_ids) == 1 else several
+    response = one if len(task_ids) == 1 else several
     tool = "retrieve_task" if len(task_ids) == 1 else "retrieve_tasks_batch"
     argument = {"task_id": task_ids[0]} if len(task_ids) == 1 else {"task_ids": task_ids}
 
-    _, out = await shown(capsys, answer, task_ids=task_ids, as_json=True)
+    _, out = await shown(capsys, response, task_ids=task_ids, as_json=True)
 
-    assert out == text_of(await call(tool, argument, ScriptedApi(answer))) + "\n"
+    assert out == text_of(await call(tool, argument, ScriptedApi(response))) + "\n"
 
 
-async def test_what_a_model_gets_tells_of_the_models_own_maximum(
+async def test_json_names_the_maximum_wait_for_models(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     _, out = await shown(capsys, ok(PROCESSING), wait_seconds=60, as_json=True)
@@ -181,23 +179,25 @@ async def test_what_a_model_gets_tells_of_the_models_own_maximum(
 
 
 async def test_a_wait_ends_when_the_task_is_done(capsys: pytest.CaptureFixture[str]) -> None:
-    answers = [ok(PROCESSING), ok(PROCESSING), ok(succeeded("t"))]
+    responses = [ok(PROCESSING), ok(PROCESSING), ok(succeeded("t"))]
 
     # Longer than the maximum for models, which does not bind a person.
-    code, out = await shown(capsys, *answers, wait_seconds=600)
+    code, out = await shown(capsys, *responses, wait_seconds=600)
 
     assert code == 0
     assert out.startswith("t: succeeded\n")
 
 
-async def test_what_is_told_as_last_seen_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_last_seen_state_is_printed_with_the_problem(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     code, out = await shown(capsys, ok(PROCESSING), httpx.Response(500), wait_seconds=20)
 
     assert code == 3
     assert out.startswith("t: processing\n  problem  The API failed (HTTP 500). The tasks themsel")
 
 
-async def test_a_task_that_could_not_be_looked_up_says_why(
+async def test_a_task_that_could_not_be_looked_up_is_printed_with_the_reason(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     task_ids = [f"t{number}" for number in range(60)]
@@ -237,7 +237,7 @@ class Terminal(io.StringIO):
         return True
 
 
-async def test_on_a_terminal_a_wait_shows_how_far_it_is_in_one_line(
+async def test_on_a_terminal_a_wait_shows_its_progress_in_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stderr", Terminal())
@@ -250,19 +250,19 @@ async def test_on_a_terminal_a_wait_shows_how_far_it_is_in_one_line(
     assert isinstance(terminal, Terminal)
     lines = terminal.getvalue().split("\r")
     assert all(len(line) < 24 for line in lines)
-    told = [line.rstrip(", ") for line in lines]
-    assert list(dict.fromkeys(told)) == [
+    texts = [line.rstrip(", ") for line in lines]
+    assert list(dict.fromkeys(texts)) == [
         "",
         *(f"{second} of 60 s: processing" for second in range(5)),
         "5 of 60 s: succeeded",
     ]
-    # Nothing is left of it.
+    # The line is removed at the end.
     assert (lines[-2].strip(), lines[-1]) == ("", "")
     assert len(lines[-2]) == len("5 of 60 s: succeeded")
     assert (code, out.partition("\n")[0]) == (0, "t: succeeded")
 
 
-async def test_elsewhere_nothing_but_the_answer_is_written(
+async def test_without_a_terminal_no_progress_is_written(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     api = ScriptedApi(ok(PROCESSING), ok(succeeded("t")))
@@ -278,7 +278,7 @@ async def test_a_pipe_gets_any_script_whatever_its_encoding(option: str) -> None
     body = example("retrieve")
     body["response"]["data"][0]["prompt"] = "海螺 🐚"
     async with (
-        listening(http_answer(body)) as (address, _),
+        listening(http_response(body)) as (address, _),
         server_process(
             "retrieve",
             DOCUMENTED_ID,
@@ -300,7 +300,7 @@ async def test_a_terminal_without_the_script_shows_what_it_can() -> None:
     body = example("retrieve")
     body["response"]["data"][0]["prompt"] = "海螺 🐚"
     ours, theirs = os.openpty()
-    async with listening(http_answer(body)) as (address, _), asyncio.timeout(PATIENCE_SECONDS):
+    async with listening(http_response(body)) as (address, _), asyncio.timeout(TIMEOUT_SECONDS):
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "hailuo_tasks_mcp", "retrieve", DOCUMENTED_ID),
             stdout=theirs,

@@ -34,11 +34,11 @@ def imported_modules(path: Path) -> set[str]:
     return own & modules().keys()
 
 
-def importers_of(room: str) -> set[str]:
+def importers_of(subpackage: str) -> set[str]:
     return {
         name
         for name, path in modules().items()
-        if any(imported.startswith(f"{room}/") for imported in imported_modules(path))
+        if any(imported.startswith(f"{subpackage}/") for imported in imported_modules(path))
     }
 
 
@@ -59,28 +59,28 @@ def test_a_module_imports_only_what_stands_below_it() -> None:
 
 
 def test_a_package_imports_none_of_its_modules() -> None:
-    # Else importing one module would import all of its room, below it or not.
+    # Else importing one module would import all of its subpackage, below it or not.
     for path in PACKAGE.rglob("__init__.py"):
         assert imported_modules(path) == set(), path
 
 
-def test_each_room_knows_only_what_it_may() -> None:
+def test_each_subpackage_imports_only_the_libraries_it_may() -> None:
     foreign = {
         "api": ("mcp", "mcp_types"),
         "tasks": ("mcp", "mcp_types", "httpx"),
         "tools": ("mcp", "httpx"),
     }
-    for room, packages in foreign.items():
-        for path in (PACKAGE / room).glob("*.py"):
+    for subpackage, packages in foreign.items():
+        for path in (PACKAGE / subpackage).glob("*.py"):
             imports = re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(), re.MULTILINE)
             assert not set(imports) & set(packages), path
 
 
-def test_the_sandbox_is_imported_by_the_command_alone() -> None:
-    rooms = {name.partition("/")[0] for name in importers_of("sandbox")}
+def test_the_sandbox_is_imported_by_the_cli_alone() -> None:
+    subpackages = {name.partition("/")[0] for name in importers_of("sandbox")}
 
-    assert rooms == {"cli", "sandbox"}
+    assert subpackages == {"cli", "sandbox"}
 
 
-def test_the_command_is_imported_by_nothing() -> None:
+def test_the_cli_is_imported_by_nothing_else() -> None:
     assert {name.partition("/")[0] for name in importers_of("cli")} == {"cli"}

@@ -1,4 +1,4 @@
-"""The bundle for Claude Desktop and its likes: its manifest, its icon, and what goes into it."""
+"""The bundle for Claude Desktop and other hosts: its manifest, its icon, and what goes into it."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from hailuo_tasks_mcp import __version__
 from hailuo_tasks_mcp.server import create_server
 from hailuo_tasks_mcp.settings import VARIABLES, Settings, read_settings
 from hailuo_tasks_mcp.tools.catalog import tools_for
-from repository import ROOT, Strict, littered_copy, project, variables_that_are_read
+from repository import ROOT, Strict, copy_with_stray_files, project, variables_that_are_read
 
 MAX_BUNDLE_BYTES = 400_000
 
@@ -59,7 +59,7 @@ class Compatibility(Strict):
 
 
 class Manifest(Strict):
-    """What version 0.4 of the manifest allows, of what this one makes use of."""
+    """What version 0.4 of the manifest allows, limited to what this one uses."""
 
     manifest_version: Literal["0.4"]
     name: str
@@ -80,19 +80,19 @@ class Manifest(Strict):
 MANIFEST = Manifest.model_validate_json((ROOT / "manifest.json").read_text())
 
 
-def filled_in(answers: dict[str, Any]) -> dict[str, str]:
-    """Return the environment that a host makes of a user's answers, or of the defaults."""
+def filled_in(values: dict[str, Any]) -> dict[str, str]:
+    """Return the environment that a host makes of a user's values, or of the defaults."""
     given = {
-        name: answers.get(name, option.default) for name, option in MANIFEST.user_config.items()
+        name: values.get(name, option.default) for name, option in MANIFEST.user_config.items()
     }
 
-    def answer(match: re.Match[str]) -> str:
+    def fill_in(match: re.Match[str]) -> str:
         # What was left empty stays as it stands in the manifest.
         value = given[match[1]]
         return match[0] if value is None else str(value)
 
     env = MANIFEST.server.mcp_config.env
-    return {name: re.sub(r"\$\{user_config\.(\w+)\}", answer, text) for name, text in env.items()}
+    return {name: re.sub(r"\$\{user_config\.(\w+)\}", fill_in, text) for name, text in env.items()}
 
 
 def test_the_manifest_says_what_the_package_says() -> None:
@@ -121,24 +121,24 @@ def test_the_entry_point_is_there_and_is_what_is_run() -> None:
     assert server.mcp_config.args == ["run", "--directory", "${__dirname}", server.entry_point]
 
 
-def test_every_question_to_the_user_reaches_the_server_and_nothing_else_does() -> None:
+def test_every_option_reaches_the_server_and_nothing_else_does() -> None:
     text = json.dumps(MANIFEST.server.model_dump())
 
-    asked = re.findall(r"\$\{user_config\.(\w+)\}", text)
-    assert sorted(asked) == sorted(MANIFEST.user_config)
+    used = re.findall(r"\$\{user_config\.(\w+)\}", text)
+    assert sorted(used) == sorted(MANIFEST.user_config)
     assert set(re.findall(r"\$\{(\w+)", text)) == {"user_config", "__dirname"}
     assert MANIFEST.server.mcp_config.env.keys() <= set(variables_that_are_read())
 
 
 def test_the_manifest_asks_for_each_variable_that_has_a_title() -> None:
     """To correct it: python scripts/write_docs.py."""
-    asked = {name: variable for name, variable in VARIABLES.items() if variable.title}
+    expected = {name: variable for name, variable in VARIABLES.items() if variable.title}
 
-    assert list(MANIFEST.user_config) == list(asked)
+    assert list(MANIFEST.user_config) == list(expected)
     assert MANIFEST.server.mcp_config.env == {
-        variable.name: f"${{user_config.{name}}}" for name, variable in asked.items()
+        variable.name: f"${{user_config.{name}}}" for name, variable in expected.items()
     }
-    for name, variable in asked.items():
+    for name, variable in expected.items():
         option = MANIFEST.user_config[name]
         assert (option.title, option.description) == (variable.title, variable.meaning)
         assert (option.required, option.sensitive) == (variable.required, variable.secret)
@@ -154,7 +154,7 @@ def test_the_defaults_are_those_of_the_server() -> None:
     assert read_settings(filled_in({})) == Settings()
 
 
-def test_what_the_user_answers_is_what_the_server_takes() -> None:
+def test_what_the_user_enters_is_what_the_server_reads() -> None:
     environ = filled_in(
         {"api_token": "abc", "api_base_url": "https://api.test", "max_wait_seconds": 3600}
     )
@@ -174,8 +174,8 @@ def test_the_icon_is_a_png_square_of_512_pixels() -> None:
 def packed_files(folder: Path) -> set[str]:
     """Return what the packer packs.
 
-    It goes down from the top and asks of each file and folder, by its name without a slash at the
-    end, whether .mcpbignore ignores it. Patterns for folders alone never match.
+    It walks down from the top and matches each file and folder, by its name without a slash at the
+    end, against .mcpbignore. Patterns for folders alone never match.
     """
     patterns = [".env*", *(folder / ".mcpbignore").read_text().splitlines()]
     ignored = GitIgnoreSpec.from_lines(patterns)
@@ -193,7 +193,7 @@ def packed_files(folder: Path) -> set[str]:
 
 
 def test_the_bundle_holds_what_runs_and_nothing_else(tmp_path: Path) -> None:
-    copy = littered_copy(tmp_path)
+    copy = copy_with_stray_files(tmp_path)
 
     packed = packed_files(copy)
 

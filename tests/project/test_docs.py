@@ -24,7 +24,7 @@ from hailuo_tasks_mcp.tasks.answers import TaskSummary
 from hailuo_tasks_mcp.tasks.states import State
 from hailuo_tasks_mcp.tools.catalog import tools_for
 from hailuo_tasks_mcp.tools.tool import check_arguments
-from helpers import PATIENCE_SECONDS
+from helpers import TIMEOUT_SECONDS
 from repository import ROOT, variables_that_are_read
 
 READMES = ("README.md", "README.zh-CN.md")
@@ -92,7 +92,7 @@ def test_every_fenced_block_is_of_a_language_that_is_tested(document: str) -> No
 
 
 def server_entries(document: str) -> list[Any]:
-    """Return what the blocks for hosts say of this server."""
+    """Return the entries of this server in the blocks for hosts."""
     entries = []
     for block in blocks(document, "json"):
         config = json.loads(block)
@@ -119,9 +119,7 @@ def server_entries(document: str) -> list[Any]:
         ("docs/hosts.md", 5),
     ],
 )
-def test_every_host_is_told_to_start_the_same_command_with_the_token(
-    document: str, count: int
-) -> None:
+def test_every_host_starts_the_same_command_with_the_token(document: str, count: int) -> None:
     entries = server_entries(document)
 
     assert len(entries) == count
@@ -134,10 +132,10 @@ def test_vs_code_asks_for_the_token_and_hides_it() -> None:
     configs = [json.loads(block) for block in blocks("docs/hosts.md", "json")]
     (config,) = [config for config in configs if "inputs" in config]
 
-    (asked,) = config["inputs"]
-    assert (asked["type"], asked["password"]) == ("promptString", True)
+    (prompt,) = config["inputs"]
+    assert (prompt["type"], prompt["password"]) == ("promptString", True)
     token = config["servers"]["hailuo-tasks"]["env"]["ACEDATACLOUD_API_TOKEN"]
-    assert token == f"${{input:{asked['id']}}}"
+    assert token == f"${{input:{prompt['id']}}}"
 
 
 @pytest.mark.parametrize("document", [*READMES, "docs/hosts.md"])
@@ -155,7 +153,7 @@ def test_the_command_lines_of_hosts_add_the_same_command_with_the_token(document
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[str]:
-    """Serve the sandbox on a loopback port, for the commands that ask an API."""
+    """Serve the sandbox on a loopback port, for the commands that send requests to an API."""
     with bind_sandbox(0) as listener:
         server = sandbox_server(create_sandbox())
         serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -167,10 +165,10 @@ async def sandbox() -> AsyncIterator[str]:
 def own_command(command: str) -> tuple[dict[str, str], list[str]] | None:
     """Return a command of this package as it is run here; None for another program's."""
     variables, parts = words(command)
-    for way in (RUNNER, ["hailuo-tasks-mcp"], [".venv/bin/hailuo-tasks-mcp"]):
-        if parts[: len(way)] == way:
+    for prefix in (RUNNER, ["hailuo-tasks-mcp"], [".venv/bin/hailuo-tasks-mcp"]):
+        if parts[: len(prefix)] == prefix:
             installed = Path(sysconfig.get_path("scripts")) / "hailuo-tasks-mcp"
-            return variables, [str(installed), *parts[len(way) :]]
+            return variables, [str(installed), *parts[len(prefix) :]]
     return None
 
 
@@ -207,7 +205,7 @@ async def test_the_packages_own_commands_run_as_printed(command: str, sandbox: s
     process = await asyncio.create_subprocess_exec(
         *parts, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=environ | variables
     )
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         _, err = await process.communicate()
 
     # Nobody has the tasks that the placeholders stand for.
@@ -221,7 +219,7 @@ async def test_the_sandbox_starts_as_printed(command: str) -> None:
     assert own
 
     process = await asyncio.create_subprocess_exec(*own[1], stdin=DEVNULL, stdout=PIPE, stderr=PIPE)
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         assert process.stdout
         first = await process.stdout.readline()
         process.terminate()
@@ -239,7 +237,7 @@ async def test_the_request_by_hand_is_answered() -> None:
     assert own
 
     process = await asyncio.create_subprocess_exec(*own[1], stdin=PIPE, stdout=PIPE, stderr=PIPE)
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         out, err = await process.communicate(f"{words(request)[1][1]}\n".encode())
 
     assert [tool["name"] for tool in json.loads(out)["result"]["tools"]] == [
@@ -253,12 +251,12 @@ WRITE_DOCS = runpy.run_path(str(ROOT / "scripts" / "write_docs.py"))
 
 @pytest.mark.parametrize("document", WRITE_DOCS["DOCUMENTS"])
 async def test_generated_parts_are_what_the_code_says(document: str) -> None:
-    """To mend it: python scripts/write_docs.py."""
-    assert await WRITE_DOCS["written"](document, text_of(document)) == text_of(document)
+    """To correct it: python scripts/write_docs.py."""
+    assert await WRITE_DOCS["regenerate"](document, text_of(document)) == text_of(document)
 
 
 def test_the_picture_shows_what_the_server_answers() -> None:
-    """To mend it: python scripts/draw_conversation.py."""
+    """To correct it: python scripts/draw_conversation.py."""
     script = runpy.run_path(str(ROOT / "scripts" / "draw_conversation.py"))
     picture = text_of("docs/conversation.svg")
 
@@ -269,7 +267,7 @@ def test_the_picture_shows_what_the_server_answers() -> None:
 
 
 @pytest.mark.parametrize("document", [*READMES, "docs/answers.md"])
-def test_every_call_that_is_shown_is_one_that_the_server_takes(document: str) -> None:
+def test_every_call_that_is_shown_is_one_that_the_server_accepts(document: str) -> None:
     tools = {tool.name: tool for tool in tools_for(Settings())}
     calls = re.findall(r"`(retrieve_\w+) (\{.*\})`", text_of(document))
 

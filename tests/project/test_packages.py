@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hailuo_tasks_mcp import __version__
-from repository import ROOT, littered_copy
+from repository import ROOT, copy_with_stray_files
 from stdio_process import envelope, message
 
 # In one worker, which builds once.
@@ -20,18 +20,18 @@ pytestmark = [pytest.mark.real_time, pytest.mark.xdist_group("packages")]
 
 NAME = f"hailuo_tasks_mcp-{__version__}"
 # Building takes a second; installing has to fetch all that the package depends on.
-PATIENCE_SECONDS = 180
+TIMEOUT_SECONDS = 180
 PIP = (sys.executable, "-m", "pip", "-q", "--disable-pip-version-check")
 
 
-def attempt(
+def run_unchecked(
     *command: str, folder: Path | None = None, stdin: bytes = b""
 ) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(  # noqa: S603 - the command is ours
         command,
         input=stdin,
         capture_output=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=TIMEOUT_SECONDS,
         check=False,
         cwd=folder,
     )
@@ -40,16 +40,16 @@ def attempt(
 def run(
     *command: str, folder: Path | None = None, stdin: bytes = b""
 ) -> subprocess.CompletedProcess[bytes]:
-    result = attempt(*command, folder=folder, stdin=stdin)
+    result = run_unchecked(*command, folder=folder, stdin=stdin)
     assert result.returncode == 0, result.stderr.decode()
     return result
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build from a repository full of litter; return the folder with the wheel and the sdist."""
+    """Build from a repository with stray files; return the folder with the wheel and the sdist."""
     folder = tmp_path_factory.mktemp("packages")
-    copy = littered_copy(folder)
+    copy = copy_with_stray_files(folder)
     run(sys.executable, "-m", "hatchling", "build", "-d", str(folder), folder=copy)
     return folder
 
@@ -75,7 +75,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
     }
 
 
-def test_the_wheel_tells_the_registry_whose_it_is(built: Path) -> None:
+def test_the_wheel_names_its_entry_in_the_registry(built: Path) -> None:
     with zipfile.ZipFile(built / f"{NAME}-py3-none-any.whl") as wheel:
         metadata = Parser().parsestr(wheel.read(f"{NAME}.dist-info/METADATA").decode())
 
@@ -111,8 +111,8 @@ def test_the_sdist_holds_what_it_takes_to_build_test_and_bundle(built: Path) -> 
         "tests/examples/retrieve.json",
         "tests/snapshots/tools.json",
     }
-    for litter in (".env", "__pycache__", "_cache", ".venv", ".bench", "dist/", "notes.txt"):
-        assert [name for name in names if litter in name] == []
+    for stray in (".env", "__pycache__", "_cache", ".venv", ".bench", "dist/", "notes.txt"):
+        assert [name for name in names if stray in name] == []
 
 
 @pytest.fixture(scope="module")
@@ -123,16 +123,16 @@ def installed(built: Path) -> Path:
     # time, the same files.
     venv.create(environment)
     wheel = str(built / f"{NAME}-py3-none-any.whl")
-    result = attempt(*PIP, "--python", str(environment), "install", "--no-compile", wheel)
+    result = run_unchecked(*PIP, "--python", str(environment), "install", "--no-compile", wheel)
     if result.returncode and has_no_index(result.stderr):
         pytest.skip("pip could not connect to the package index, where the dependencies are")
     assert result.returncode == 0, result.stderr.decode()
     return environment / ("Scripts" if sys.platform == "win32" else "bin")
 
 
-def has_no_index(complaint: bytes) -> bool:
-    """Tell whether pip found nothing because it could not connect, in its HTTP library's words."""
-    return b"connection broken by" in complaint and b"(from versions: none)" in complaint
+def has_no_index(stderr: bytes) -> bool:
+    """Return whether pip found nothing because it could not connect, going by its stderr."""
+    return b"connection broken by" in stderr and b"(from versions: none)" in stderr
 
 
 def test_the_command_works_where_only_the_wheel_is(installed: Path, tmp_path: Path) -> None:
@@ -150,8 +150,8 @@ def test_the_command_works_where_only_the_wheel_is(installed: Path, tmp_path: Pa
 
     assert version.split() == ["hailuo-tasks-mcp", __version__]
     assert json.loads(checked)["ok"]
-    answer = json.loads(listed.stdout)
-    assert [tool["name"] for tool in answer["result"]["tools"]] == [
+    response = json.loads(listed.stdout)
+    assert [tool["name"] for tool in response["result"]["tools"]] == [
         "retrieve_task",
         "retrieve_tasks_batch",
     ]

@@ -37,7 +37,7 @@ class Package(Strict):
 
 
 class ServerEntry(Strict):
-    """What the schema and the registry allow, of what this entry makes use of."""
+    """What the schema and the registry allow, limited to what this entry uses."""
 
     schema_: Annotated[str, Field(alias="$schema")]
     name: Annotated[
@@ -64,7 +64,7 @@ def test_the_entry_says_what_the_package_says() -> None:
     assert PACKAGE.identifier in project()["scripts"]
 
 
-def test_both_readmes_carry_the_marker_by_which_the_registry_knows_whose_package_it_is() -> None:
+def test_both_readmes_carry_the_registrys_ownership_marker() -> None:
     for readme in ("README.md", "README.zh-CN.md"):
         marker = re.findall(r"mcp-name: (\S+)", (ROOT / readme).read_text(encoding="utf-8"))
         assert marker == [ENTRY.name]

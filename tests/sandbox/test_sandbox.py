@@ -1,4 +1,4 @@
-"""The sandbox against the contract: the documented bodies, and a task's way by the clock."""
+"""The sandbox against the contract: the documented bodies, and a task's states by the clock."""
 
 import json
 from typing import Any
@@ -26,7 +26,7 @@ class Clock:
 
 
 class Sandbox:
-    """A sandbox, asked over HTTP in this process."""
+    """A sandbox that receives HTTP requests in this process."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -46,7 +46,7 @@ class Sandbox:
         return response.json()
 
     async def answer(self, tool: str, **arguments: Any) -> dict[str, Any]:
-        """Return what a server answers that asks this sandbox."""
+        """Return the answer of a server whose API is this sandbox."""
         return data_of(
             await call(tool, arguments, self.transport, now=self.clock, api_token="sandbox")
         )
@@ -72,16 +72,16 @@ def same_json(actual: Any, expected: Any) -> bool:
 @pytest.mark.parametrize(
     ("task_id", "body"), [(DOCUMENTED_ID, "retrieve"), (TIMED_ID, "retrieve_timed")]
 )
-async def test_the_documented_tasks_are_answered_as_documented(
+async def test_the_documented_tasks_are_returned_as_documented(
     sandbox: Sandbox, task_id: str, body: str
 ) -> None:
     assert same_json(await sandbox.tasks(action="retrieve", id=task_id), example(body))
 
 
-async def test_the_documented_batch_is_answered_as_documented(sandbox: Sandbox) -> None:
-    answer = await sandbox.tasks(action="retrieve_batch", ids=[DOCUMENTED_ID, TIMED_ID])
+async def test_the_documented_batch_is_returned_as_documented(sandbox: Sandbox) -> None:
+    body = await sandbox.tasks(action="retrieve_batch", ids=[DOCUMENTED_ID, TIMED_ID])
 
-    assert same_json(answer, example("retrieve_batch"))
+    assert same_json(body, example("retrieve_batch"))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ async def test_the_documented_batch_is_answered_as_documented(sandbox: Sandbox) 
         ("/hailuo/tasks", {}, "sandbox-api_error", "500"),
     ],
 )
-async def test_the_documented_errors_are_answered_as_documented(
+async def test_the_documented_errors_are_returned_as_documented(
     sandbox: Sandbox, path: str, body: Any, token: str, documented: str
 ) -> None:
     response = await sandbox.post(path, body, token)
@@ -161,7 +161,7 @@ async def test_unknown_ids_are_an_empty_object_or_missing(sandbox: Sandbox) -> N
     }
 
 
-async def test_a_batch_comes_in_pages_of_twelve_newest_first_unless_told_otherwise(
+async def test_a_batch_has_pages_of_twelve_newest_first_unless_requested_otherwise(
     sandbox: Sandbox,
 ) -> None:
     ids = []
@@ -171,9 +171,9 @@ async def test_a_batch_comes_in_pages_of_twelve_newest_first_unless_told_otherwi
     newest_first = ids[::-1]
 
     async def page(**paging: Any) -> list[str]:
-        answer = await sandbox.tasks(action="retrieve_batch", ids=[*ids, ids[0]], **paging)
-        assert answer["count"] == 15
-        return [item["id"] for item in answer["items"]]
+        body = await sandbox.tasks(action="retrieve_batch", ids=[*ids, ids[0]], **paging)
+        assert body["count"] == 15
+        return [item["id"] for item in body["items"]]
 
     assert await page() == newest_first[:12]
     assert await page(offset=12) == newest_first[12:]
@@ -182,7 +182,7 @@ async def test_a_batch_comes_in_pages_of_twelve_newest_first_unless_told_otherwi
     assert await page(limit="many", offset=-1) == newest_first[:12]
 
 
-async def test_a_task_goes_from_pending_over_processing_to_succeeded(sandbox: Sandbox) -> None:
+async def test_a_task_goes_from_pending_through_processing_to_succeeded(sandbox: Sandbox) -> None:
     task_id = await sandbox.create(prompt="Waves at dusk", model="minimax-t2v")
 
     async def answer_at(age: float) -> dict[str, Any]:
@@ -204,7 +204,7 @@ async def test_a_task_goes_from_pending_over_processing_to_succeeded(sandbox: Sa
     }
 
 
-async def test_a_prompt_that_asks_for_it_fails(sandbox: Sandbox) -> None:
+async def test_a_task_with_fail_in_its_prompt_fails(sandbox: Sandbox) -> None:
     task_id = await sandbox.create(prompt="Fail, please")
     sandbox.clock.time += 70
 
@@ -224,13 +224,13 @@ async def test_an_unavailable_model_is_refused_without_ever_finishing(sandbox: S
     assert "finished_at" not in record
 
 
-async def test_a_video_asked_for_synchronously_is_answered_as_documented(sandbox: Sandbox) -> None:
+async def test_a_synchronous_request_gets_the_documented_response(sandbox: Sandbox) -> None:
     response = await sandbox.post(
         "/hailuo/videos", {"action": "generate", "prompt": "Internal heat"}
     )
 
-    answer, expected = response.json(), example("videos")["sync"]
-    task_id = answer["task_id"]
+    body, expected = response.json(), example("videos")["sync"]
+    task_id = body["task_id"]
     record = await sandbox.tasks(action="retrieve", id=task_id)
     assert record["response"]["success"] is True
     # All but what is of this one video.
@@ -239,10 +239,10 @@ async def test_a_video_asked_for_synchronously_is_answered_as_documented(sandbox
         "id": record["response"]["data"][0]["id"],
         "video_url": f"https://sandbox.invalid/{task_id}.mp4",
     }
-    assert same_json(answer, expected)
+    assert same_json(body, expected)
 
 
-async def test_an_image_that_was_given_is_in_the_synchronous_answer(sandbox: Sandbox) -> None:
+async def test_an_image_that_was_given_is_in_the_synchronous_response(sandbox: Sandbox) -> None:
     image = {"model": "minimax-i2v", "first_image_url": "https://img.test/a.png"}
     response = await sandbox.post(
         "/hailuo/videos", {"action": "generate", "prompt": "Waves", **image}
@@ -258,7 +258,7 @@ async def test_a_video_that_fails_synchronously_is_an_error(sandbox: Sandbox) ->
     assert response.json()["error"]["code"] == "content_policy"
 
 
-async def test_it_starts_with_one_failed_and_one_running_task(sandbox: Sandbox) -> None:
+async def test_the_sandbox_starts_with_one_failed_and_one_running_task(sandbox: Sandbox) -> None:
     ids = [FAILED_TASK_ID, RUNNING_TASK_ID, DOCUMENTED_ID, TIMED_ID]
 
     answer = await sandbox.answer("retrieve_tasks_batch", task_ids=ids)
@@ -271,7 +271,7 @@ async def test_it_starts_with_one_failed_and_one_running_task(sandbox: Sandbox) 
     ]
 
 
-async def test_fifty_of_its_tasks_come_back_whole(sandbox: Sandbox) -> None:
+async def test_fifty_of_its_tasks_are_all_returned(sandbox: Sandbox) -> None:
     ids = [await sandbox.create(prompt="p") for _ in task_ids(50)]
 
     answer = await sandbox.answer("retrieve_tasks_batch", task_ids=ids)
@@ -279,7 +279,7 @@ async def test_fifty_of_its_tasks_come_back_whole(sandbox: Sandbox) -> None:
     assert answer["counts"] == {"pending": 50}
 
 
-async def test_a_token_of_the_real_api_is_refused(sandbox: Sandbox) -> None:
+async def test_a_token_of_the_real_api_is_rejected(sandbox: Sandbox) -> None:
     async with Client(create_server(settings(), transport=sandbox.transport)) as client:
         error = error_of(await client.call_tool("retrieve_task", {"task_id": "t"}))
 

@@ -1,4 +1,4 @@
-"""Waiting: one call that follows tasks to their end, in simulated time."""
+"""Waiting: one call that polls tasks to their end, in simulated time."""
 
 import asyncio
 import gc
@@ -22,8 +22,8 @@ from hailuo_tasks_mcp.server import create_server
 from hailuo_tasks_mcp.tasks.polling import poll
 from helpers import (
     NOW,
-    Answer,
     Json,
+    ScriptedResponse,
     call,
     clock,
     data_of,
@@ -50,8 +50,8 @@ class TimedApi(httpx.AsyncBaseTransport):
 
     Args:
         ends: when each task ends, in seconds; FOREVER for one that does not.
-        latency: how long an answer takes, in seconds.
-        faults: what is answered instead from some second on; None stands for the truth.
+        latency: how long a response takes, in seconds.
+        faults: what is returned instead from some second on; None ends a fault.
 
     """
 
@@ -60,18 +60,18 @@ class TimedApi(httpx.AsyncBaseTransport):
         ends: Mapping[str, float],
         *,
         latency: float = 0,
-        faults: Mapping[float, Answer | None] | None = None,
+        faults: Mapping[float, ScriptedResponse | None] | None = None,
     ) -> None:
         self.ends = ends
         self.latency = latency
         self.faults = faults or {}
-        self.looks: list[float] = []
-        self.questions: list[Json] = []
+        self.polls: list[float] = []
+        self.payloads: list[Json] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        self.looks.append(clock())
-        question = json.loads(request.content)
-        self.questions.append(question)
+        self.polls.append(clock())
+        payload = json.loads(request.content)
+        self.payloads.append(payload)
         due = [fault for second, fault in self.faults.items() if second <= clock()]
         fault = due[-1] if due else None
         if isinstance(fault, Exception):
@@ -79,9 +79,9 @@ class TimedApi(httpx.AsyncBaseTransport):
         if fault is not None:
             return httpx.Response(fault.status_code, headers=fault.headers, content=fault.content)
         await asyncio.sleep(self.latency)
-        if "id" in question:
-            return httpx.Response(200, json=self.record(question["id"]))
-        records = [self.record(task_id) for task_id in question["ids"]]
+        if "id" in payload:
+            return httpx.Response(200, json=self.record(payload["id"]))
+        records = [self.record(task_id) for task_id in payload["ids"]]
         return httpx.Response(200, json={"items": [record for record in records if record]})
 
     def record(self, task_id: str) -> Json:
@@ -107,27 +107,27 @@ async def wait_for(
 
 
 @pytest.mark.parametrize("seconds", [0, 0.1, 2, 2.1, 9, 20.5, 29, 31, 44, 49.9])
-async def test_a_task_is_told_soon_after_its_end(seconds: float) -> None:
+async def test_a_task_is_reported_soon_after_its_end(seconds: float) -> None:
     api = TimedApi({"t": seconds})
 
     answer = data_of(await wait_for(api, "t"))
 
     assert answer["state"] == "succeeded"
     assert clock() - seconds <= (3 if seconds < 30 else 5)
-    assert len(api.looks) <= math.ceil(4 + seconds / 4)
+    assert len(api.polls) <= math.ceil(4 + seconds / 4)
 
 
-async def test_the_pace_holds_wherever_a_task_ends() -> None:
+async def test_the_pace_holds_whenever_a_task_ends() -> None:
     # Every tenth of a second of the first minute, and now and then in the rest of an hour.
     for tenths in [*range(600), *range(600, 36_000, 1111)]:
         seconds = tenths / 10
-        start, looks = clock(), 0
+        start, polls = clock(), 0
 
         async def fetch(task_ids: Sequence[str], /, *, within_seconds: float) -> LookupResult:
-            nonlocal looks
+            nonlocal polls
             assert within_seconds > 0
-            looks += 1
-            done = clock() - start >= seconds  # noqa: B023 - asked within the same round
+            polls += 1
+            done = clock() - start >= seconds  # noqa: B023 - called within the same round
             record = read_record(succeeded("t") if done else {"id": "t"})
             assert record is not None
             return LookupResult(dict.fromkeys(task_ids, record), {})
@@ -138,25 +138,25 @@ async def test_the_pace_holds_wherever_a_task_ends() -> None:
         await poll(fetch, ["t"], wait_seconds=3600, on_poll=on_poll)
 
         assert clock() - start - seconds <= (3 if seconds < 30 else 5) + 1e-6
-        assert looks <= math.ceil(4 + seconds / 4)
+        assert polls <= math.ceil(4 + seconds / 4)
 
 
-async def test_without_a_wait_there_is_one_look() -> None:
+async def test_without_a_wait_there_is_one_poll() -> None:
     api = TimedApi({"t": 1})
 
     answer = data_of(await wait_for(api, "t", wait_seconds=0))
 
     assert answer["state"] == "processing"
-    assert api.looks == [0]
+    assert api.polls == [0]
 
 
-async def test_the_first_looks_come_at_once_and_after_two_seconds() -> None:
+async def test_the_first_polls_are_at_once_and_after_two_seconds() -> None:
     api = TimedApi({"t": FOREVER})
 
     await wait_for(api, "t")
 
-    assert api.looks[:2] == [0, 2]
-    pauses = [after - before for before, after in pairwise(api.looks)]
+    assert api.polls[:2] == [0, 2]
+    pauses = [after - before for before, after in pairwise(api.polls)]
     assert pauses[:-1] == sorted(pauses[:-1])
     assert max(pauses) <= 5
 
@@ -168,7 +168,7 @@ async def test_running_out_of_time_is_a_normal_answer(wait_seconds: int, latency
 
     result = await wait_for(api, "t", wait_seconds=wait_seconds)
 
-    # One that could not be answered in time is not begun.
+    # A poll that could not end in time is not started.
     assert wait_seconds - latency - 0.5 <= clock() <= wait_seconds + 2
     if latency < wait_seconds + 1.5:
         answer = data_of(result)
@@ -178,7 +178,7 @@ async def test_running_out_of_time_is_a_normal_answer(wait_seconds: int, latency
         assert "Not answered within 2.5 s by" in error_of(result)
 
 
-async def test_a_task_that_ends_just_before_the_time_is_up_is_told() -> None:
+async def test_a_task_that_ends_just_before_the_time_is_up_is_reported() -> None:
     answer = data_of(await wait_for(TimedApi({"t": 49.9}), "t"))
 
     assert answer["state"] == "succeeded"
@@ -188,7 +188,7 @@ async def test_a_task_that_ends_just_before_the_time_is_up_is_told() -> None:
 @pytest.mark.parametrize(
     ("task_id", "state"), [("gone", "not_found"), (DOCUMENTED_TASK_ID, "succeeded")]
 )
-async def test_what_does_not_run_is_not_waited_for(task_id: str, state: str) -> None:
+async def test_a_task_that_does_not_run_is_not_waited_for(task_id: str, state: str) -> None:
     answer = data_of(await wait_for(TimedApi({DOCUMENTED_TASK_ID: 0}), task_id))
 
     assert answer["state"] == state
@@ -215,17 +215,17 @@ async def test_a_batch_is_answered_when_the_last_of_its_tasks_is_done() -> None:
     assert clock() == 23
 
 
-async def test_each_look_at_a_batch_asks_once_and_only_for_what_is_not_done() -> None:
+async def test_each_poll_of_a_batch_is_one_request_for_what_is_not_done() -> None:
     api = TimedApi({"a": 7, "b": 21, "c": 0})
 
     await wait_for(api, "a", "b", "c")
 
-    asked = [question["ids"] for question in api.questions]
-    assert asked == [["a", "b", "c"], ["a", "b"], ["a", "b"], ["a", "b"], *[["b"]] * 5]
-    assert len(set(api.looks)) == len(api.looks)
+    requested = [payload["ids"] for payload in api.payloads]
+    assert requested == [["a", "b", "c"], ["a", "b"], ["a", "b"], ["a", "b"], *[["b"]] * 5]
+    assert len(set(api.polls)) == len(api.polls)
 
 
-async def test_a_batch_that_runs_on_is_answered_as_it_is() -> None:
+async def test_a_batch_that_still_runs_is_answered_as_it_is() -> None:
     answer = data_of(await wait_for(TimedApi({"a": 7, "b": FOREVER}), "a", "b", wait_seconds=10))
 
     assert answer["counts"] == {"succeeded": 1, "processing": 1}
@@ -234,7 +234,7 @@ async def test_a_batch_that_runs_on_is_answered_as_it_is() -> None:
     assert clock() == 10
 
 
-async def test_a_sandbox_task_is_followed_to_its_end() -> None:
+async def test_a_sandbox_task_is_polled_to_its_end() -> None:
     transport = httpx.ASGITransport(create_sandbox(now=unix_time))
 
     answer = data_of(await wait_for(transport, RUNNING_TASK_ID, api_token=SANDBOX_TOKEN))
@@ -243,7 +243,7 @@ async def test_a_sandbox_task_is_followed_to_its_end() -> None:
     assert SANDBOX_ENDS_AFTER_SECONDS <= clock() <= 50
 
 
-async def test_a_batch_in_the_sandbox_is_followed_to_its_end() -> None:
+async def test_a_batch_in_the_sandbox_is_polled_to_its_end() -> None:
     transport = httpx.ASGITransport(create_sandbox(now=unix_time))
 
     answer = data_of(
@@ -258,7 +258,7 @@ async def test_a_batch_in_the_sandbox_is_followed_to_its_end() -> None:
 
 
 class Progress:
-    """Collects what is reported, with the second at which it came."""
+    """Collects what is reported, with the second at which it was received."""
 
     def __init__(self) -> None:
         self.reports: list[tuple[float, float | None, str | None]] = []
@@ -270,7 +270,7 @@ class Progress:
 
 
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
-async def test_every_look_is_reported_and_nothing_after_the_answer(mode: str) -> None:
+async def test_every_poll_is_reported_and_nothing_after_the_answer(mode: str) -> None:
     api, progress = TimedApi({"t": 7}), Progress()
     server = create_server(settings(), transport=api, now=unix_time)
 
@@ -286,7 +286,7 @@ async def test_every_look_is_reported_and_nothing_after_the_answer(mode: str) ->
         (5, 20, "processing, 5 s"),
         (8, 20, "succeeded"),
     ]
-    assert progress.seconds == api.looks == [0, 2, 5, 8]
+    assert progress.seconds == api.polls == [0, 2, 5, 8]
 
 
 async def test_progress_only_grows_and_ends_at_its_total() -> None:
@@ -299,9 +299,9 @@ async def test_progress_only_grows_and_ends_at_its_total() -> None:
             progress_callback=progress,
         )
 
-    told = [progress for progress, _, _ in progress.reports]
-    assert told == sorted(set(told))
-    assert told[-1] == 17
+    values = [progress for progress, _, _ in progress.reports]
+    assert values == sorted(set(values))
+    assert values[-1] == 17
     assert {message for _, _, message in progress.reports} == {"0 of 2 done", "1 of 2 done"}
 
 
@@ -319,14 +319,14 @@ async def test_a_fault_is_reported_as_long_as_it_lasts() -> None:
     assert max(map(len, messages)) <= 80
 
 
-async def test_a_task_that_cannot_be_learned_is_not_reported_as_done() -> None:
+async def test_a_task_that_could_not_be_fetched_is_not_reported_as_done() -> None:
     page = httpx.Response(200, json={"items": [succeeded("a")], "count": 2})
     progress = Progress()
 
     class HalfDownApi(TimedApi):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            asked = json.loads(request.content)["ids"]
-            return httpx.Response(page.status_code, content=page.content) if "a" in asked else DOWN
+            ids = json.loads(request.content)["ids"]
+            return httpx.Response(page.status_code, content=page.content) if "a" in ids else DOWN
 
     async with Client(create_server(settings(), transport=HalfDownApi({}))) as client:
         await client.call_tool(
@@ -339,33 +339,33 @@ async def test_a_task_that_cannot_be_learned_is_not_reported_as_done() -> None:
 
 
 class VerboseApi(httpx.AsyncBaseTransport):
-    """Gives each answer, the last one for ever, with some megabytes that nobody else holds."""
+    """Returns each response, the last one for ever, with some megabytes that nothing else holds."""
 
-    def __init__(self, *answers: httpx.Response) -> None:
-        self.answers = list(answers)
+    def __init__(self, *responses: httpx.Response) -> None:
+        self.responses = list(responses)
 
     async def handle_async_request(self, _: httpx.Request) -> httpx.Response:
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return httpx.Response(answer.status_code, content=answer.content + b" " * 7_000_000)
+        response = self.responses.pop(0) if len(self.responses) > 1 else self.responses[0]
+        return httpx.Response(response.status_code, content=response.content + b" " * 7_000_000)
 
 
 @pytest.mark.parametrize("task_ids", [["t"], ["t", "u"]])
 @pytest.mark.parametrize("wait_seconds", [0, 4])
 @pytest.mark.parametrize(
-    "answers",
+    "responses",
     [
         [TOKEN_REJECTED],
         [DOWN],
-        # And where what is known is told all the same.
+        # And where what is known is returned all the same.
         [httpx.Response(200, json={"id": "t", "items": [{"id": "t"}, {"id": "u"}]}), DOWN],
         [httpx.Response(200, json={"id": "t", "items": [succeeded("t")]}), DOWN],
     ],
 )
-async def test_what_was_read_of_an_answer_is_gone_when_the_call_has_failed(
-    answers: list[httpx.Response], wait_seconds: int, task_ids: list[str]
+async def test_no_response_body_is_kept_once_the_call_has_ended(
+    responses: list[httpx.Response], wait_seconds: int, task_ids: list[str]
 ) -> None:
-    api = VerboseApi(*answers)
-    # An error that holds on to itself would keep an answer until the next garbage collection.
+    api = VerboseApi(*responses)
+    # An error in a reference cycle would keep a response until the next garbage collection.
     gc.disable()
     tracemalloc.start()
     try:
@@ -391,7 +391,7 @@ async def test_without_a_wait_nothing_is_reported() -> None:
 
 
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
-async def test_a_cancelled_call_stops_asking_at_once(mode: str) -> None:
+async def test_a_cancelled_call_stops_polling_at_once(mode: str) -> None:
     api = TimedApi({"t": FOREVER})
 
     async with Client(create_server(settings(), transport=api, now=unix_time), mode=mode) as client:
@@ -400,7 +400,7 @@ async def test_a_cancelled_call_stops_asking_at_once(mode: str) -> None:
                 await client.call_tool("retrieve_task", {"task_id": "t", "wait_seconds": 50})
         await asyncio.sleep(100)
 
-    assert api.looks == [0, 2, 5]
+    assert api.polls == [0, 2, 5]
 
 
 async def test_waits_and_plain_calls_run_side_by_side() -> None:
@@ -409,7 +409,7 @@ async def test_waits_and_plain_calls_run_side_by_side() -> None:
 
     async with Client(create_server(settings(), transport=api, now=unix_time)) as client:
 
-        async def ask(name: str, task_id: str, wait_seconds: int) -> str:
+        async def retrieve(name: str, task_id: str, wait_seconds: int) -> str:
             arguments = {"task_id": task_id, "wait_seconds": wait_seconds}
             answer = data_of(await client.call_tool("retrieve_task", arguments))
             ended[name] = clock()
@@ -417,7 +417,10 @@ async def test_waits_and_plain_calls_run_side_by_side() -> None:
             return state
 
         states = await asyncio.gather(
-            ask("wait a", "a", 50), ask("wait b", "b", 50), ask("wait c", "c", 40), ask("c", "c", 0)
+            retrieve("wait a", "a", 50),
+            retrieve("wait b", "b", 50),
+            retrieve("wait c", "c", 40),
+            retrieve("c", "c", 0),
         )
 
     assert list(states) == ["succeeded", "succeeded", "processing", "processing"]
@@ -439,18 +442,18 @@ async def test_waits_and_plain_calls_run_side_by_side() -> None:
         httpx.ProxyError("503 Service Unavailable"),
     ],
 )
-async def test_a_passing_fault_does_not_end_a_wait(fault: Answer) -> None:
+async def test_a_transient_fault_does_not_end_a_wait(fault: ScriptedResponse) -> None:
     api = TimedApi({"t": 20}, faults={1: fault, 15: None})
 
     answer = data_of(await wait_for(api, "t"))
 
     assert answer["state"] == "succeeded"
     assert clock() <= 30
-    # Whoever is in trouble is not pressed.
-    assert len([second for second in api.looks if 1 <= second <= 15]) <= 6
+    # An API that fails is polled less often.
+    assert len([second for second in api.polls if 1 <= second <= 15]) <= 6
 
 
-async def test_a_wait_may_begin_with_a_passing_fault() -> None:
+async def test_a_wait_may_begin_with_a_transient_fault() -> None:
     answer = data_of(await wait_for(TimedApi({"t": 20}, faults={0: DOWN, 15: None}), "t"))
 
     assert answer["state"] == "succeeded"
@@ -469,14 +472,14 @@ async def test_a_fault_that_outlasts_the_wait_leaves_the_last_good_state() -> No
     assert 49 <= clock() <= 52
 
 
-async def test_an_api_that_falls_silent_leaves_the_last_good_state_in_time() -> None:
-    class FallingSilentApi(TimedApi):
+async def test_an_api_that_stops_responding_leaves_the_last_good_state_in_time() -> None:
+    class UnresponsiveApi(TimedApi):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             if clock() > 1:
                 await asyncio.Event().wait()
             return await super().handle_async_request(request)
 
-    answer = data_of(await wait_for(FallingSilentApi({"t": 20}), "t"))
+    answer = data_of(await wait_for(UnresponsiveApi({"t": 20}), "t"))
 
     assert answer["state"] == "processing"
     assert "since then: No" in answer["next_step"]
@@ -499,14 +502,14 @@ async def test_a_wait_in_which_nothing_was_learned_is_an_error() -> None:
         httpx.Response(404, json={"error": {"code": "no_api"}}),
     ],
 )
-async def test_a_fault_that_lasts_ends_a_wait_at_once(fault: httpx.Response) -> None:
+async def test_a_lasting_fault_ends_a_wait_at_once(fault: httpx.Response) -> None:
     error = error_of(await wait_for(TimedApi({"t": 20}, faults={1: fault}), "t"))
 
     assert f"HTTP {fault.status_code}" in error
     assert clock() == 2
 
 
-async def test_a_fault_that_lasts_leaves_what_is_done_in_a_batch() -> None:
+async def test_a_lasting_fault_leaves_what_is_done_in_a_batch() -> None:
     api = TimedApi({"a": 0, "b": 20}, faults={1: TOKEN_REJECTED})
 
     answer = data_of(await wait_for(api, "a", "b"))
@@ -521,13 +524,13 @@ async def test_a_fault_that_lasts_leaves_what_is_done_in_a_batch() -> None:
     assert clock() == 2
 
 
-async def test_a_fault_that_lasts_is_an_error_when_nothing_in_a_batch_is_done() -> None:
+async def test_a_lasting_fault_is_an_error_when_nothing_in_a_batch_is_done() -> None:
     api = TimedApi({"a": 10, "b": 20}, faults={1: TOKEN_REJECTED})
 
     assert "HTTP 401" in error_of(await wait_for(api, "a", "b"))
 
 
-async def test_a_passing_fault_leaves_what_is_known_of_a_batch() -> None:
+async def test_a_transient_fault_leaves_what_is_known_of_a_batch() -> None:
     api = TimedApi({"a": 0, "b": 20}, faults={1: DOWN})
 
     answer = data_of(await wait_for(api, "a", "b"))
@@ -540,34 +543,32 @@ async def test_a_passing_fault_leaves_what_is_known_of_a_batch() -> None:
     assert 49 <= clock() <= 52
 
 
-@pytest.mark.parametrize(("retry_after", "next_look"), [(20, 22), (60, None)])
-async def test_a_wait_leaves_the_api_alone_for_as_long_as_it_asks(
-    retry_after: int, next_look: float | None
-) -> None:
+@pytest.mark.parametrize(("retry_after", "next_poll"), [(20, 22), (60, None)])
+async def test_a_wait_obeys_retry_after(retry_after: int, next_poll: float | None) -> None:
     busy = httpx.Response(429, headers={"retry-after": str(retry_after)})
     api = TimedApi({"t": 10}, faults={1: busy, 15: None})
 
     answer = data_of(await wait_for(api, "t"))
 
-    assert api.looks == [0, 2] + ([] if next_look is None else [next_look])
-    assert answer["state"] == ("processing" if next_look is None else "succeeded")
-    assert clock() == (next_look or 50)
+    assert api.polls == [0, 2] + ([] if next_poll is None else [next_poll])
+    assert answer["state"] == ("processing" if next_poll is None else "succeeded")
+    assert clock() == (next_poll or 50)
 
 
-async def test_how_long_to_leave_the_api_alone_is_told_as_of_now() -> None:
+async def test_retry_after_is_reported_as_of_now() -> None:
     busy = httpx.Response(429, headers={"retry-after": "100"})
 
     known = data_of(await wait_for(TimedApi({"t": 10}, faults={1: busy}), "t"))
     nothing_known = error_of(await wait_for(TimedApi({"t": 10}, faults={0: busy}), "t"))
 
-    # Two seconds of the first wait had passed when it was said, and none of the second.
+    # Two seconds of the first wait had passed when it was received, and none of the second.
     assert known["next_step"].endswith(
         'call retrieve_task(task_id="t", wait_seconds=50) in 52 seconds, not before.'
     )
     assert "ask again in 50 seconds, not before" in nothing_known
 
 
-async def test_a_batch_tells_when_the_api_wants_to_be_asked_again() -> None:
+async def test_a_batch_reports_retry_after() -> None:
     busy = httpx.Response(429, headers={"retry-after": "3600"})
     api = TimedApi({"a": 0, "b": FOREVER}, faults={1: busy})
 
@@ -586,8 +587,8 @@ async def test_a_batch_tells_when_the_api_wants_to_be_asked_again() -> None:
         (httpx.Response(503, headers={"retry-after": "10"}), 14, 29),
     ],
 )
-async def test_a_look_that_took_long_in_a_fault_does_not_end_the_wait(
-    fault: Answer, begins: float, ends: float
+async def test_a_poll_that_took_long_because_of_a_fault_does_not_end_the_wait(
+    fault: ScriptedResponse, begins: float, ends: float
 ) -> None:
     class HangingApi(TimedApi):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -603,20 +604,20 @@ async def test_a_look_that_took_long_in_a_fault_does_not_end_the_wait(
     assert clock() <= 51.5
 
 
-async def test_a_batch_of_which_one_record_cannot_be_read_keeps_its_pace() -> None:
+async def test_a_batch_with_one_unreadable_record_keeps_its_pace() -> None:
     class HoleyApi(TimedApi):
         async def handle_async_request(self, _: httpx.Request) -> httpx.Response:
-            self.looks.append(clock())
+            self.polls.append(clock())
             return httpx.Response(200, json={"items": [self.record("a"), {"created_at": NOW}]})
 
     api = HoleyApi({"a": 6})
     answer = data_of(await wait_for(api, "a", "b", wait_seconds=9))
 
     assert answer["counts"] == {"succeeded": 1, "unknown": 1}
-    assert {2.0, 5.0, 8.0} <= set(api.looks)
+    assert {2.0, 5.0, 8.0} <= set(api.polls)
 
 
-async def test_a_stuck_task_is_told_with_the_fault_and_when_to_come_back() -> None:
+async def test_a_stuck_task_is_reported_with_the_fault_and_when_to_call_again() -> None:
     busy = httpx.Response(429, headers={"retry-after": "3600"})
 
     class StuckApi(TimedApi):
@@ -633,27 +634,27 @@ async def test_a_stuck_task_is_told_with_the_fault_and_when_to_come_back() -> No
         assert words in answer["next_step"]
 
 
-async def test_a_slow_api_that_is_well_is_not_called_faulty() -> None:
+async def test_a_slow_but_healthy_api_is_not_reported_as_faulty() -> None:
     api = TimedApi({"t": FOREVER}, latency=2)
 
     answer = data_of(await wait_for(api, "t", wait_seconds=20))
 
     assert answer["next_step"].startswith("Still running after")
-    assert all(after - before >= 2.5 for before, after in pairwise(api.looks))
+    assert all(after - before >= 2.5 for before, after in pairwise(api.polls))
 
 
-async def test_the_pace_does_not_slow_down_with_the_answers() -> None:
+async def test_the_pace_does_not_slow_down_with_latency() -> None:
     api = TimedApi({"t": FOREVER}, latency=0.3)
 
     await wait_for(api, "t", wait_seconds=50)
 
-    assert [round(second, 6) for second in api.looks] == [
+    assert [round(second, 6) for second in api.polls] == [
         *(0, 2, 5, 8, 11, 14, 17, 20, 23, 26, 29, 32, 37, 42, 47),
         50,
     ]
 
 
-async def test_a_look_that_hangs_does_not_take_up_a_long_wait() -> None:
+async def test_a_poll_that_hangs_does_not_take_up_a_long_wait() -> None:
     class OnceHangingApi(TimedApi):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             if 1 < clock() < 40:
@@ -668,7 +669,7 @@ async def test_a_look_that_hangs_does_not_take_up_a_long_wait() -> None:
     assert clock() <= 60
 
 
-async def test_a_task_that_is_gone_during_a_wait_is_not_found() -> None:
+async def test_a_task_that_disappears_during_a_wait_is_not_found() -> None:
     class ForgettingApi(TimedApi):
         def record(self, task_id: str) -> Json:
             return {} if task_id == "a" and clock() > 4 else super().record(task_id)
@@ -680,7 +681,7 @@ async def test_a_task_that_is_gone_during_a_wait_is_not_found() -> None:
     assert batch["counts"] == {"not_found": 1, "succeeded": 1}
 
 
-async def test_a_defect_is_told_by_its_own_name_in_a_batch_too() -> None:
+async def test_a_defect_is_reported_by_its_name_in_a_batch_too() -> None:
     error = error_of(await wait_for(TimedApi({}, faults={0: KeyError("x")}), "a", "b"))
 
     assert error.startswith("hailuo-tasks-mcp itself failed (KeyError)")
@@ -690,7 +691,9 @@ async def test_a_defect_is_told_by_its_own_name_in_a_batch_too() -> None:
 
 
 @pytest.mark.parametrize("given", [7, 7.0, "7"])
-async def test_a_whole_number_of_seconds_is_taken_in_the_forms_that_hosts_send(given: Any) -> None:
+async def test_a_whole_number_of_seconds_is_accepted_in_the_forms_that_hosts_send(
+    given: Any,
+) -> None:
     data_of(await wait_for(TimedApi({"t": FOREVER}), "t", wait_seconds=given))
 
     assert clock() == 7
@@ -718,7 +721,7 @@ async def test_null_is_the_default() -> None:
     ],
 )
 @pytest.mark.parametrize("tool", ["retrieve_task", "retrieve_tasks_batch"])
-async def test_a_wait_that_is_not_one_is_refused(tool: str, given: Any, words: str) -> None:
+async def test_an_invalid_wait_is_refused(tool: str, given: Any, words: str) -> None:
     api = TimedApi({"t": 0})
     ids = {"task_id": "t"} if tool == "retrieve_task" else {"task_ids": ["t"]}
 
@@ -726,10 +729,10 @@ async def test_a_wait_that_is_not_one_is_refused(tool: str, given: Any, words: s
 
     assert words in error
     assert "`wait_seconds`." in error
-    assert api.looks == []
+    assert api.polls == []
 
 
-async def test_the_highest_wait_in_force_is_published_and_obeyed() -> None:
+async def test_the_effective_maximum_wait_is_published_and_enforced() -> None:
     longest = settings(max_wait_seconds=120)
     api = TimedApi({"t": FOREVER})
 

@@ -1,4 +1,4 @@
-"""Whatever JSON the API sends, the classifier answers, and its answer fits the published schema."""
+"""Whatever JSON the API sends, the answer made of it fits the published schema."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from hailuo_tasks_mcp.tasks.summarize import summarize_batch, summarize_task
 from hailuo_tasks_mcp.text import clean_text
 from hailuo_tasks_mcp.tools.catalog import tools_for
 from hailuo_tasks_mcp.tools.tool import compact_json
-from helpers import NOW, told
+from helpers import NOW, model_text
 
 SCHEMAS = {
     tool.name: jsonschema.Draft202012Validator(tool.definition.output_schema or False)
@@ -40,19 +40,19 @@ JSON = st.recursive(
 
 
 def loosely(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Yield objects with some of the fields, right or wrong, or something else altogether."""
+    """Generate objects with some of the fields, right or wrong, or any other JSON."""
     return st.fixed_dictionaries({}, optional={k: v | JSON for k, v in fields.items()}) | JSON
 
 
 WORDS = st.sampled_from(
     ["pending", "processing", "running", "queued", "succeeded", "completed", "failed", "cancelled"]
 )
-FAULT = loosely(code=st.sampled_from(["used_up", "x"]), message=st.text())
+ERROR = loosely(code=st.sampled_from(["used_up", "x"]), message=st.text())
 VIDEO = loosely(state=WORDS, status=WORDS, video_url=st.just("https://cdn.test/a.mp4"))
 NOWS = st.floats(0, 2e9)
 TIME = NOWS | st.datetimes(timezones=st.timezones()).map(str) | st.datetimes().map(str)
 RESPONSE = loosely(
-    success=st.booleans(), data=st.lists(VIDEO, max_size=3) | VIDEO, error=FAULT, task_id=st.text()
+    success=st.booleans(), data=st.lists(VIDEO, max_size=3) | VIDEO, error=ERROR, task_id=st.text()
 )
 RECORD = loosely(
     id=st.just("t"),
@@ -64,12 +64,12 @@ RECORD = loosely(
     response=RESPONSE,
     status=WORDS,
     content=loosely(url=st.just("https://cdn.test/a.mp4")),
-    error=FAULT,
+    error=ERROR,
 )
 
 
 @given(value=RECORD | st.fixed_dictionaries({"task": RECORD}), now=NOWS)
-def test_any_json_is_told_as_an_answer_that_fits_its_schema(value: Any, now: float) -> None:
+def test_any_json_becomes_an_answer_that_fits_its_schema(value: Any, now: float) -> None:
     answer = summarize_task("t", read_record(value), now=now, max_wait_seconds=50).as_data()
 
     SCHEMAS["retrieve_task"].validate(answer)
@@ -78,7 +78,7 @@ def test_any_json_is_told_as_an_answer_that_fits_its_schema(value: Any, now: flo
 
 
 @given(value=loosely(items=st.lists(RECORD, max_size=4), count=st.integers(), total=st.integers()))
-def test_any_json_as_a_batch_is_told_as_an_answer_that_fits_its_schema(value: Any) -> None:
+def test_any_json_as_a_batch_becomes_an_answer_that_fits_its_schema(value: Any) -> None:
     page = read_page(value)
     answer = summarize_batch(
         ["t", "u"], page.records if page else {}, {}, now=NOW, max_wait_seconds=50
@@ -89,11 +89,11 @@ def test_any_json_as_a_batch_is_told_as_an_answer_that_fits_its_schema(value: An
     assert sum(answer["counts"].values()) == 2
 
 
-@given(status=st.integers(100, 599), body=loosely(error=FAULT | st.text(), trace_id=st.text()))
-def test_any_json_as_an_error_body_is_told_as_an_error_of_bounded_length(
+@given(status=st.integers(100, 599), body=loosely(error=ERROR | st.text(), trace_id=st.text()))
+def test_any_json_as_an_error_body_becomes_an_error_of_bounded_length(
     status: int, body: Any
 ) -> None:
-    message = told(error_from_response(status, body, base_url="https://api.test"))
+    message = model_text(error_from_response(status, body, base_url="https://api.test"))
 
     assert f"HTTP {status}" in message
     assert len(message) < 1000

@@ -33,19 +33,19 @@ ROWS = [
         "processing",
     ),
     (
-        "a structured error decides against a video that is said to run",
+        "a structured error takes precedence over a video that runs",
         record(response={"success": False, "data": [video("pending")], "error": {"code": "x"}}),
         "failed",
     ),
     (
-        "a failed and finished run decides against a video that is said to run",
+        "a failed and finished run takes precedence over a video that runs",
         ended(success=False, data=[video("running")]),
         "failed",
     ),
     # a usable URL
     ("a video with a URL is a success", ended(success=True, data=[video()]), "succeeded"),
     (
-        "a URL is enough where success and the times are not told",
+        "a URL is enough where success and the times are missing",
         {"id": "t", "response": {"data": [{"video_url": URL}]}},
         "succeeded",
     ),
@@ -77,7 +77,7 @@ ROWS = [
         "failed",
     ),
     (
-        "a structured error is a failure where success is not told at all",
+        "a structured error is a failure where success is missing",
         ended(error={"code": "api_error", "message": "fetch failed"}, trace_id="x"),
         "failed",
     ),
@@ -88,7 +88,7 @@ ROWS = [
     ),
     # success is false and finished
     ("a bare string ends a finished run", ended(success=False, error="broken"), "failed"),
-    ("success false ends a finished run without a word", ended(success=False), "failed"),
+    ("success false ends a finished run without an error", ended(success=False), "failed"),
     ("a null error does so too", ended(success=False, error=None), "failed"),
     # every video failed
     *(
@@ -115,23 +115,23 @@ ROWS = [
     ),
     # success is false with a bare string or nothing, and not finished
     (
-        "a bare error string of a run that goes on is a passing hiccup",
+        "a bare error string of a run that goes on is transient",
         record(response={"success": False, "error": "fetch failed"}),
         "processing",
     ),
     (
-        "an error without a code is one too",
+        "an error without a code is transient too",
         record(response={"success": False, "error": {"message": "fetch failed"}}),
         "processing",
     ),
     (
-        "a finish at zero is none",
+        "a finish at zero does not count",
         record(finished_at=0, response={"success": False, "error": "busy"}),
         "processing",
     ),
-    ("so is success false alone", record(response={"success": False}), "processing"),
+    ("success false alone is transient", record(response={"success": False}), "processing"),
     (
-        "and a hiccup beside a URL",
+        "a transient error beside a URL does not end the run",
         record(response={"success": False, "error": "hm", "data": [video()]}),
         "processing",
     ),
@@ -149,12 +149,12 @@ ROWS = [
     ("a task with a null response waits", record(response=None), "pending"),
     ("a task with an empty response waits", record(response={}), "pending"),
     (
-        "an error that says nothing is none",
+        "an empty error does not count",
         record(response={"error": ""}),
         "pending",
     ),
     (
-        "a response that only names the task is none yet",
+        "a response that only names the task is no outcome yet",
         record(response={"task_id": "t", "trace_id": "x"}),
         "pending",
     ),
@@ -187,7 +187,7 @@ ROWS = [
         "unknown",
     ),
     (
-        "a task that ended without telling how is unknown",
+        "a task that ended without an outcome is unknown",
         record(finished_at=1736863730),
         "unknown",
     ),
@@ -211,7 +211,7 @@ ROWS = [
         )
     ),
     (
-        "a key of the second envelope that holds no record is passed over",
+        "a key of the second envelope that holds no record is ignored",
         ended(success=True, data=[video()]) | {"task": "video"},
         "succeeded",
     ),

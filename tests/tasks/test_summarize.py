@@ -1,4 +1,4 @@
-"""What a record means, row by row of the table in the API's contract, and how it is told."""
+"""How a record is summarized: the answer for one task."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ def summarize(record: Any, *, task_id: str = "t", now: float = NOW) -> dict[str,
     return summarize_task(task_id, read_record(record), now=now, max_wait_seconds=50).as_data()
 
 
-def test_the_documented_task_is_told_in_full() -> None:
+def test_the_documented_task_is_summarized_in_full() -> None:
     assert summarize(example("retrieve"), task_id=DOCUMENTED_ID) == {
         "task_id": DOCUMENTED_ID,
         "state": "succeeded",
@@ -38,7 +38,7 @@ def test_the_documented_times_give_the_length_of_the_run() -> None:
     assert answer["elapsed_seconds"] == 69.1
 
 
-def test_the_second_envelope_is_told_like_the_first() -> None:
+def test_the_second_envelope_is_summarized_like_the_first() -> None:
     assert summarize(example("second_envelope")["single"], task_id="task-123") == {
         "task_id": "task-123",
         "state": "succeeded",
@@ -49,7 +49,7 @@ def test_the_second_envelope_is_told_like_the_first() -> None:
     }
 
 
-def test_a_running_task_tells_its_age_and_the_next_call() -> None:
+def test_a_running_task_has_its_age_and_the_next_call() -> None:
     given = record(started_at=1736863662, request={"prompt": "Waves", "model": "minimax-t2v"})
 
     assert summarize(given) == {
@@ -73,7 +73,7 @@ def test_a_pending_task_without_times_still_names_the_next_call() -> None:
     assert ': call retrieve_task(task_id="t", wait_seconds=50), ' in next_step
 
 
-def test_a_task_that_runs_far_too_long_is_said_to_be_stuck() -> None:
+def test_a_task_that_runs_far_too_long_is_reported_as_stuck() -> None:
     answer = summarize(record(started_at=1), now=NOW + 3600)
 
     assert answer["elapsed_seconds"] == 3632
@@ -83,7 +83,7 @@ def test_a_task_that_runs_far_too_long_is_said_to_be_stuck() -> None:
     ) in answer["next_step"]
 
 
-def test_a_failed_task_tells_why_and_its_trace_id() -> None:
+def test_a_failed_task_has_its_reason_and_trace_id() -> None:
     answer = summarize(
         record(
             trace_id="outer",
@@ -156,7 +156,7 @@ def test_an_answer_has_the_fields_of_its_state(given: Any, fields: set[str]) -> 
         ),
     ],
 )
-def test_a_failure_is_told_in_the_apis_words_as_far_as_it_has_any(
+def test_a_failure_is_reported_in_the_apis_words_where_there_are_any(
     given: Any, error: dict[str, str]
 ) -> None:
     assert summarize(given)["error"] == error
@@ -179,7 +179,7 @@ def test_failed_videos_beside_usable_ones_are_counted() -> None:
     assert answer["failed_videos"] == 2
 
 
-def test_a_url_that_cannot_be_opened_is_not_handed_on() -> None:
+def test_a_url_that_cannot_be_opened_is_not_passed_on() -> None:
     answer = summarize(ended(success=True, data=[video(url="ftp://cdn.test/a"), video(url=URL)]))
 
     assert answer["video_urls"] == [URL]
@@ -193,16 +193,16 @@ def test_an_unknown_state_comes_with_the_trace_id_and_says_what_to_do() -> None:
     assert 'retrieve_task(task_id="t") once more' in answer["next_step"]
 
 
-def test_what_the_video_says_goes_before_what_was_asked_for() -> None:
+def test_the_videos_fields_take_precedence_over_the_requests() -> None:
     given = ended(success=True, data=[video() | {"model": "made", "prompt": "made"}])
     given["request"] = {"model": "asked", "prompt": "asked"}
 
     assert (summarize(given)["model"], summarize(given)["prompt"]) == ("made", "made")
 
 
-def test_what_was_asked_for_stands_in_where_the_video_says_nothing_of_use() -> None:
-    said = {"model": "\u200b", "prompt": "\x00", "first_image_url": "data:image/png;base64,AA"}
-    given = ended(success=True, data=[video() | said])
+def test_the_requests_fields_are_used_where_the_videos_are_unusable() -> None:
+    unusable = {"model": "\u200b", "prompt": "\x00", "first_image_url": "data:image/png;base64,AA"}
+    given = ended(success=True, data=[video() | unusable])
     given["request"] = {"model": "m", "prompt": "p", "first_image_url": "https://img.test/a.png"}
 
     answer = summarize(given)
@@ -212,7 +212,7 @@ def test_what_was_asked_for_stands_in_where_the_video_says_nothing_of_use() -> N
     assert answer["first_image_url"] == "https://img.test/a.png"
 
 
-def test_the_key_state_goes_before_the_key_status() -> None:
+def test_the_key_state_takes_precedence_over_the_key_status() -> None:
     assert summarize(ended(data=[video("failed") | {"status": "succeeded"}]))["state"] == "failed"
 
 
@@ -235,14 +235,14 @@ def test_texts_of_a_record_are_cleaned_and_cut() -> None:
     assert len(answer["error"]["message"]) == 300
 
 
-def test_an_image_that_is_no_url_is_not_handed_on() -> None:
+def test_an_image_that_is_no_url_is_not_passed_on() -> None:
     given = record(request={"first_image_url": "data:image/png;base64," + "A" * 10_000})
 
     assert "first_image_url" not in summarize(given)
 
 
 @pytest.mark.parametrize(
-    ("created_at", "told"),
+    ("created_at", "expected"),
     [
         (1736863231.588, "2025-01-14T14:00:31Z"),
         (1736863231, "2025-01-14T14:00:31Z"),
@@ -260,14 +260,14 @@ def test_an_image_that_is_no_url_is_not_handed_on() -> None:
         ([], None),
     ],
 )
-def test_the_time_of_creation_is_told_in_utc_where_it_can_be_read(
-    created_at: Any, told: str | None
+def test_the_time_of_creation_is_reported_in_utc_where_it_can_be_read(
+    created_at: Any, expected: str | None
 ) -> None:
-    assert summarize({"id": "t", "created_at": created_at}).get("created_at") == told
+    assert summarize({"id": "t", "created_at": created_at}).get("created_at") == expected
 
 
 @pytest.mark.parametrize(
-    ("times", "told"),
+    ("times", "expected"),
     [
         ({"elapsed": 69.14}, 69.1),
         ({"elapsed": 70.0}, 70),
@@ -281,31 +281,31 @@ def test_the_time_of_creation_is_told_in_utc_where_it_can_be_read(
         ({"elapsed": float("inf")}, None),
     ],
 )
-def test_the_length_of_a_finished_run_is_told_where_it_is_known(
-    times: dict[str, Any], told: float | None
+def test_the_length_of_a_finished_run_is_reported_where_it_is_known(
+    times: dict[str, Any], expected: float | None
 ) -> None:
     answer = summarize({"id": "t", "response": {"data": [video()]}, **times})
 
-    assert json.dumps(answer.get("elapsed_seconds")) == json.dumps(told)
+    assert json.dumps(answer.get("elapsed_seconds")) == json.dumps(expected)
 
 
-def test_a_clock_behind_the_apis_makes_no_task_younger_than_new() -> None:
+def test_a_clock_behind_the_apis_gives_no_negative_age() -> None:
     assert summarize(record(), now=0)["elapsed_seconds"] == 0
 
 
-def test_no_field_of_a_record_is_handed_on_but_those_named() -> None:
+def test_only_known_fields_of_a_record_are_passed_on() -> None:
     given = example("retrieve_timed") | {"junk": "JUNK"}
     given["response"]["junk"] = given["response"]["data"][0]["junk"] = "JUNK"
     given["request"] |= {"callback_url": "https://callback.test", "junk": "JUNK"}
 
-    told = json.dumps(summarize(given, task_id=TIMED_ID))
+    text = json.dumps(summarize(given, task_id=TIMED_ID))
 
-    assert "JUNK" not in told
-    assert "callback" not in told
+    assert "JUNK" not in text
+    assert "callback" not in text
     for field in ("_id", "api_id", "application_id", "credential_id", "user_id"):
-        assert given[field] not in told
+        assert given[field] not in text
 
 
-def test_an_answer_takes_no_field_that_it_does_not_have() -> None:
+def test_an_answer_accepts_no_unknown_field() -> None:
     with pytest.raises(ValueError, match="extra"):
         TaskSummary(task_id="t", state="pending", done=False, user_id="u")  # type: ignore[call-arg]

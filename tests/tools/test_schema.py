@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from hailuo_tasks_mcp.tools.schema import flat_schema
 
 
-def test_a_nested_model_stands_in_place_with_its_fields_own_description() -> None:
+def test_a_nested_model_is_inlined_with_its_fields_own_description() -> None:
     class Inner(BaseModel):
         """Not for hosts."""
 

@@ -32,7 +32,7 @@ async def test_the_tool_surface_is_the_one_in_the_snapshot() -> None:
     assert actual == SNAPSHOT.read_text()
 
 
-async def test_the_tools_go_by_the_names_that_next_steps_use() -> None:
+async def test_the_tools_have_the_names_that_next_steps_use() -> None:
     assert [tool.name for tool in await published()] == [RETRIEVE_TASK, RETRIEVE_TASKS_BATCH]
 
 

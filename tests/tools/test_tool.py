@@ -1,4 +1,4 @@
-"""The runner takes any tool, be it one that reads or one that changes something."""
+"""The runner runs any tool, whether it reads or changes something."""
 
 import logging
 from typing import Any
@@ -29,7 +29,7 @@ class Created(Answer):
 
 
 def creating_tool(run: Any) -> Tool:
-    """Return a tool that changes something, does not wait and answers for no look-up."""
+    """Return a tool that changes something, does not wait and is no look-up."""
     return Tool(
         definition=ToolDefinition(
             name="create",
@@ -74,7 +74,7 @@ async def test_refused_arguments_are_worded_as_the_tool_wants() -> None:
         assert error.endswith("create takes `prompt`.")
 
 
-async def test_an_error_of_a_tool_is_told_with_what_to_do() -> None:
+async def test_an_error_of_a_tool_is_reported_with_what_to_do() -> None:
     async def run(_: ToolContext, __: CreateArguments) -> Created:
         raise BalanceUsedUpError("The account's balance is used up")
 

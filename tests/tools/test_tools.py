@@ -23,7 +23,7 @@ from helpers import (
     text_of,
 )
 
-# What the vendor's own server spends on the documented task.
+# The length of the vendor's own server's answer for the documented task.
 VENDOR_CHARACTERS = 1450
 
 
@@ -31,7 +31,7 @@ def ok(body: Any) -> ScriptedApi:
     return ScriptedApi(httpx.Response(200, json=body))
 
 
-async def test_one_task_is_answered_in_both_channels_alike() -> None:
+async def test_one_task_is_answered_in_both_forms_alike() -> None:
     result = await call("retrieve_task", {"task_id": DOCUMENTED_ID}, ok(example("retrieve")))
 
     answer = data_of(result)
@@ -48,7 +48,7 @@ async def test_one_succeeded_task_takes_less_than_a_third_of_what_the_vendors_se
     assert len(text_of(result)) <= 0.3 * VENDOR_CHARACTERS
 
 
-async def test_a_failed_generation_is_a_look_up_that_went_well() -> None:
+async def test_a_failed_generation_is_a_successful_look_up() -> None:
     record = {"id": "t", "response": {"success": False, "error": {"code": "c", "message": "m"}}}
 
     answer = data_of(await call("retrieve_task", {"task_id": "t"}, ok(record)))
@@ -67,7 +67,7 @@ async def test_an_unknown_id_is_not_found() -> None:
     }
 
 
-async def test_a_batch_keeps_the_order_asked_and_counts_the_states() -> None:
+async def test_a_batch_keeps_the_order_given_and_counts_the_states() -> None:
     running = {"id": "run", "created_at": NOW - 5, "started_at": NOW - 4}
     page = {"items": [running, *example("retrieve_batch")["items"]], "count": 3}
 
@@ -98,7 +98,7 @@ async def test_a_batch_keeps_the_order_asked_and_counts_the_states() -> None:
     )
 
 
-async def test_a_task_in_a_batch_is_told_as_it_is_alone_but_for_the_prompts_length() -> None:
+async def test_a_task_in_a_batch_is_summarized_as_alone_but_for_the_prompts_length() -> None:
     record = succeeded("t")
     record["request"]["prompt"] = record["response"]["data"][0]["prompt"] = "p" * 200
     record |= {"started_at": 1736863232, "finished_at": 1736863301.1}
@@ -154,7 +154,7 @@ async def test_fifty_tasks_with_long_prompts_and_images_are_short_too() -> None:
 
 
 @pytest.mark.parametrize(("size", "full"), [(20, True), (21, False)])
-async def test_only_a_large_batch_tells_succeeded_tasks_shorter(size: int, full: bool) -> None:
+async def test_only_a_large_batch_shortens_succeeded_tasks(size: int, full: bool) -> None:
     ids = task_ids(size)
     failed = {
         "id": "task-0",
@@ -175,7 +175,7 @@ async def test_only_a_large_batch_tells_succeeded_tasks_shorter(size: int, full:
     assert answer["tasks"][1].keys() == shortened | ({"model", "created_at"} if full else set())
 
 
-async def test_a_task_that_could_not_be_learned_is_unknown_with_the_reason() -> None:
+async def test_a_task_that_could_not_be_fetched_is_unknown_with_the_reason() -> None:
     api = ScriptedApi(
         httpx.Response(200, json={"items": [succeeded("a")], "count": 2}),
         httpx.Response(503, json={"error": {"code": "api_error"}, "trace_id": "abc"}),
@@ -200,7 +200,7 @@ async def test_a_task_that_could_not_be_learned_is_unknown_with_the_reason() -> 
     )
 
 
-async def test_a_fault_that_lasts_is_told_with_its_remedy_and_without_a_call() -> None:
+async def test_a_lasting_error_is_reported_with_its_remedy_and_without_a_call() -> None:
     api = ScriptedApi(
         httpx.Response(200, json={"items": [succeeded("a")], "count": 2}),
         httpx.Response(403, json=example("errors")["403 used_up"]),
@@ -215,7 +215,7 @@ async def test_a_fault_that_lasts_is_told_with_its_remedy_and_without_a_call() -
     )
 
 
-async def test_a_long_fault_is_not_repeated_at_length_for_each_task() -> None:
+async def test_a_long_error_is_not_repeated_at_length_for_each_task() -> None:
     api = ScriptedApi(
         httpx.Response(200, json={"items": [succeeded("task-0")], "count": 100}),
         httpx.Response(500, json={"error": {"code": "api_error", "message": "long " * 100}}),
@@ -237,7 +237,7 @@ async def test_a_run_that_ended_is_never_called_stuck() -> None:
     assert "stuck" not in answer["next_step"]
 
 
-async def test_the_next_step_of_a_batch_tells_of_stuck_and_unknown_tasks() -> None:
+async def test_the_next_step_of_a_batch_mentions_stuck_and_unknown_tasks() -> None:
     stuck = {"id": "a", "created_at": NOW - 7200, "started_at": NOW - 7200}
     unknown = {"id": "b", "status": "odd"}
 
@@ -256,7 +256,7 @@ async def test_the_next_step_of_a_batch_tells_of_stuck_and_unknown_tasks() -> No
     )
 
 
-async def test_tasks_of_unknown_state_alone_are_asked_for_once_more_without_a_wait() -> None:
+async def test_for_tasks_of_unknown_state_alone_the_next_call_does_not_wait() -> None:
     answer = data_of(
         await call(
             "retrieve_tasks_batch",
@@ -279,7 +279,7 @@ async def test_text_in_any_script_is_written_as_it_is() -> None:
     assert '"prompt":"一只猫在海边"' in text_of(result)
 
 
-async def test_a_defect_of_the_server_is_told_without_its_details(
+async def test_a_defect_of_the_server_is_reported_without_its_details(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     api = ScriptedApi(KeyError("a detail"))
@@ -332,7 +332,7 @@ async def test_an_id_is_trimmed() -> None:
 
     await call("retrieve_task", {"task_id": " \tt\n"}, api)
 
-    assert api.questions[0]["id"] == "t"
+    assert api.payloads[0]["id"] == "t"
 
 
 @pytest.mark.parametrize(
@@ -368,7 +368,7 @@ async def test_an_id_is_trimmed() -> None:
         ("retrieve_tasks_batch", {"task_ids": [7] * 9}, "item 3 must be a string; and 6 more"),
     ],
 )
-async def test_bad_arguments_are_refused_by_name_and_ask_nothing(
+async def test_bad_arguments_are_refused_by_name_and_nothing_is_sent(
     tool: str, arguments: dict[str, Any], words: str
 ) -> None:
     api = ok({})
@@ -389,7 +389,7 @@ async def test_the_value_of_a_refused_argument_is_not_repeated() -> None:
     assert len(error) < 500
 
 
-async def test_a_hundred_different_ids_are_taken_however_often_they_are_repeated() -> None:
+async def test_a_hundred_different_ids_are_accepted_however_often_they_are_repeated() -> None:
     api = PagingApi(task_ids(100), page_size=100)
 
     answer = data_of(await call("retrieve_tasks_batch", {"task_ids": task_ids(100) * 2}, api))

@@ -28,20 +28,20 @@ WITH_STRUCTURED_CONTENT = {"2025-06-18", "2025-11-25"}
 LOOK_UP: dict[str, Any] = {"name": "retrieve_task", "arguments": {"task_id": DOCUMENTED_ID}}
 
 
-async def shake_hands(server: ServerProcess, version: str = "2025-06-18") -> dict[str, Any]:
-    answer = await server.ask(initialize(version))
+async def handshake(server: ServerProcess, version: str = "2025-06-18") -> dict[str, Any]:
+    response = await server.request(initialize(version))
     server.stdin.write(INITIALIZED)
-    result: dict[str, Any] = answer["result"]
+    result: dict[str, Any] = response["result"]
     return result
 
 
 @pytest.mark.parametrize("version", HANDSHAKE_VERSIONS)
 async def test_a_host_of_any_handshake_revision_is_served(version: str) -> None:
     async with server_process("--sandbox") as server:
-        hello = await shake_hands(server, version)
-        tools = await server.ask(message(1, "tools/list"))
-        look_up = await server.ask(message(2, "tools/call", LOOK_UP))
-        unknown = await server.ask(message(3, "tools/call", {"name": "nope", "arguments": {}}))
+        hello = await handshake(server, version)
+        tools = await server.request(message(1, "tools/list"))
+        look_up = await server.request(message(2, "tools/call", LOOK_UP))
+        unknown = await server.request(message(3, "tools/call", {"name": "nope", "arguments": {}}))
         rest, err = await server.finish()
 
     assert hello["protocolVersion"] == version
@@ -59,10 +59,12 @@ async def test_a_host_of_any_handshake_revision_is_served(version: str) -> None:
 
 async def test_a_host_of_the_revision_without_a_handshake_is_served() -> None:
     async with server_process("--sandbox", measured=True) as server:
-        hello = await server.ask(message(1, "server/discover", envelope()))
-        tools = await server.ask(message(2, "tools/list", envelope()))
-        look_up = await server.ask(message(3, "tools/call", envelope(**LOOK_UP)))
-        unknown = await server.ask(message(4, "tools/call", envelope(name="nope", arguments={})))
+        hello = await server.request(message(1, "server/discover", envelope()))
+        tools = await server.request(message(2, "tools/list", envelope()))
+        look_up = await server.request(message(3, "tools/call", envelope(**LOOK_UP)))
+        unknown = await server.request(
+            message(4, "tools/call", envelope(name="nope", arguments={}))
+        )
         rest, err = await server.finish()
 
     assert MODERN_VERSION in hello["result"]["supportedVersions"]
@@ -75,40 +77,40 @@ async def test_a_host_of_the_revision_without_a_handshake_is_served() -> None:
     assert (rest, err, server.process.returncode) == ([], "", 0)
 
 
-async def test_what_was_asked_before_stdin_closed_is_answered() -> None:
+async def test_requests_sent_before_stdin_closes_are_answered() -> None:
     lines = [message(number, "tools/call", envelope(**LOOK_UP)) for number in range(1, 21)]
 
     async with server_process("--sandbox") as server:
-        answers, err = await server.finish(b"".join(lines))
+        responses, err = await server.finish(b"".join(lines))
 
-    assert sorted(answer["id"] for answer in answers) == list(range(1, 21))
-    assert all(answer["result"]["structuredContent"]["done"] for answer in answers)
+    assert sorted(response["id"] for response in responses) == list(range(1, 21))
+    assert all(response["result"]["structuredContent"]["done"] for response in responses)
     assert (err, server.process.returncode) == ("", 0)
 
 
-async def test_a_server_that_was_asked_nothing_ends_when_stdin_closes() -> None:
+async def test_a_server_without_requests_ends_when_stdin_closes() -> None:
     async with server_process("--sandbox") as server:
         assert await server.finish() == ([], "")
 
     assert server.process.returncode == 0
 
 
-async def test_a_call_without_an_end_does_not_keep_the_server_alive() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as deaf:
-        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+async def test_a_call_that_never_ends_does_not_keep_the_server_alive() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unresponsive:
+        url = f"http://127.0.0.1:{unresponsive.getsockname()[1]}"
         async with server_process(
             measured=True, ACEDATACLOUD_API_TOKEN=TOKEN, ACEDATACLOUD_API_BASE_URL=url
         ) as server:
-            await shake_hands(server)
-            answers, err = await server.finish(message(1, "tools/call", LOOK_UP))
+            await handshake(server)
+            responses, err = await server.finish(message(1, "tools/call", LOOK_UP))
 
-    assert [answer["id"] for answer in answers] == [1]
-    assert "Connection closed" in answers[0]["error"]["message"]
+    assert [response["id"] for response in responses] == [1]
+    assert "Connection closed" in responses[0]["error"]["message"]
     assert (err, server.process.returncode) == ("", 0)
 
 
 async def test_a_cancelled_call_is_not_waited_for_when_stdin_closes(tmp_path: Path) -> None:
-    # With a grace beyond the test's patience, the server ends only if it does not wait.
+    # With a grace period beyond the test's timeout, the server ends only if it does not wait.
     patient = tmp_path / "patient.py"
     patient.write_text(
         "import sys; from hailuo_tasks_mcp.cli import main; "
@@ -117,32 +119,34 @@ async def test_a_cancelled_call_is_not_waited_for_when_stdin_closes(tmp_path: Pa
     )
     cancelled = message(None, "notifications/cancelled", {"requestId": 1})
     junk = message(None, "notifications/cancelled", {"requestId": [1]})
-    with socket.create_server(("127.0.0.1", 0)) as deaf:
-        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+    with socket.create_server(("127.0.0.1", 0)) as unresponsive:
+        url = f"http://127.0.0.1:{unresponsive.getsockname()[1]}"
         async with server_process(
             command=(str(patient),),
             measured=True,
             ACEDATACLOUD_API_TOKEN=TOKEN,
             ACEDATACLOUD_API_BASE_URL=url,
         ) as server:
-            await shake_hands(server)
-            answers, err = await server.finish(message(1, "tools/call", LOOK_UP) + junk + cancelled)
+            await handshake(server)
+            responses, err = await server.finish(
+                message(1, "tools/call", LOOK_UP) + junk + cancelled
+            )
 
-    assert (answers, server.process.returncode) == ([], 0)
+    assert (responses, server.process.returncode) == ([], 0)
     assert "Traceback" not in err
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_the_server_at_once_without_a_traceback(number: signal.Signals) -> None:
     async with server_process("--sandbox") as server:
-        await shake_hands(server)
+        await handshake(server)
         err = await server.end(number)
 
     assert (err, server.process.returncode) == ("", -number)
 
 
 async def test_ctrl_c_during_the_start_leaves_no_traceback(tmp_path: Path) -> None:
-    # In place of the SDK, the start finds a module that tells of it and takes for ever to import.
+    # In place of the SDK, the start finds a module that prints a line and never ends its import.
     (tmp_path / "mcp.py").write_text("import sys; print('{}', flush=True); sys.stdin.read()")
 
     async with server_process("--sandbox", PYTHONPATH=str(tmp_path)) as server:
@@ -154,7 +158,7 @@ async def test_ctrl_c_during_the_start_leaves_no_traceback(tmp_path: Path) -> No
 
 async def test_a_host_that_is_gone_leaves_no_traceback() -> None:
     async with server_process("--sandbox", measured=True) as server:
-        await shake_hands(server)
+        await handshake(server)
         server.stop_reading()
         calls = [message(number, "tools/call", LOOK_UP) for number in range(1, 50)]
         _, err = await server.finish(b"".join(calls))
@@ -164,30 +168,32 @@ async def test_a_host_that_is_gone_leaves_no_traceback() -> None:
 
 async def test_without_a_token_the_server_starts_and_a_call_says_what_to_set() -> None:
     async with server_process(ACEDATACLOUD_API_TOKEN="${TOKEN}") as server:
-        await shake_hands(server)
-        answer = await server.ask(message(1, "tools/call", LOOK_UP))
+        await handshake(server)
+        response = await server.request(message(1, "tools/call", LOOK_UP))
         _, err = await server.finish()
 
-    assert answer["result"]["isError"] is True
-    assert "ACEDATACLOUD_API_TOKEN" in answer["result"]["content"][0]["text"]
+    assert response["result"]["isError"] is True
+    assert "ACEDATACLOUD_API_TOKEN" in response["result"]["content"][0]["text"]
     assert err == ""
 
 
 @pytest.mark.parametrize(
     "url", ["http://api.acedata.cloud", "https://127.0.0.1:99999", "https://api.test/\udcff"]
 )
-async def test_a_setting_that_cannot_be_used_is_told_in_the_log_and_at_each_call(url: str) -> None:
+async def test_a_setting_that_cannot_be_used_is_reported_in_the_log_and_at_each_call(
+    url: str,
+) -> None:
     async with server_process(
         measured=True, ACEDATACLOUD_API_TOKEN=TOKEN, ACEDATACLOUD_API_BASE_URL=url
     ) as server:
-        await shake_hands(server)
-        answer = await server.ask(message(1, "tools/call", LOOK_UP))
+        await handshake(server)
+        response = await server.request(message(1, "tools/call", LOOK_UP))
         _, err = await server.finish()
 
-    for told in (answer["result"]["content"][0]["text"], err):
-        assert "ACEDATACLOUD_API_BASE_URL" in told
-        assert TOKEN not in told
-    assert answer["result"]["isError"] is True
+    for text in (response["result"]["content"][0]["text"], err):
+        assert "ACEDATACLOUD_API_BASE_URL" in text
+        assert TOKEN not in text
+    assert response["result"]["isError"] is True
 
 
 @pytest.mark.parametrize(
@@ -202,11 +208,11 @@ async def test_a_proxy_or_certificate_that_cannot_be_used_does_not_stop_the_serv
         variable: value,
     }
     async with server_process(**environ) as server:
-        await shake_hands(server)
-        answer = await server.ask(message(1, "tools/call", LOOK_UP))
+        await handshake(server)
+        response = await server.request(message(1, "tools/call", LOOK_UP))
         assert await server.finish() == ([], "")
 
-    assert variable in answer["result"]["content"][0]["text"]
+    assert variable in response["result"]["content"][0]["text"]
 
 
 async def test_a_sandboxed_server_never_sends_the_users_token_anywhere() -> None:
@@ -216,14 +222,14 @@ async def test_a_sandboxed_server_never_sends_the_users_token_anywhere() -> None
         async with server_process(
             "--sandbox", ACEDATACLOUD_API_TOKEN=TOKEN, ACEDATACLOUD_API_BASE_URL=url
         ) as server:
-            hello = await shake_hands(server)
-            answer = await server.ask(message(1, "tools/call", LOOK_UP))
+            hello = await handshake(server)
+            response = await server.request(message(1, "tools/call", LOOK_UP))
             await server.finish()
         with pytest.raises(BlockingIOError):
             elsewhere.accept()
 
     assert "This is a sandbox" in hello["instructions"]
-    assert answer["result"]["structuredContent"]["state"] == "succeeded"
+    assert response["result"]["structuredContent"]["state"] == "succeeded"
 
 
 async def test_the_log_goes_to_stderr_and_never_holds_the_token() -> None:
@@ -232,36 +238,36 @@ async def test_the_log_goes_to_stderr_and_never_holds_the_token() -> None:
         f"HTTP/1.1 500 {TOKEN}\r\nX-Echo: {TOKEN}\r\nContent-Length: {len(TOKEN)}\r\n\r\n{TOKEN}"
     ).encode()
     async with (
-        listening(echo) as (api, heard),
+        listening(echo) as (api, received),
         server_process(
             ACEDATACLOUD_API_TOKEN=TOKEN,
             ACEDATACLOUD_API_BASE_URL=f"http://{api}",
             HAILUO_LOG_LEVEL="DEBUG",
         ) as server,
     ):
-        await shake_hands(server)
-        answer = await server.ask(message(1, "tools/call", LOOK_UP))
+        await handshake(server)
+        response = await server.request(message(1, "tools/call", LOOK_UP))
         rest, err = await server.finish()
 
-    assert TOKEN.encode() in heard[0]
-    assert "HTTP 500" in answer["result"]["content"][0]["text"]
+    assert TOKEN.encode() in received[0]
+    assert "HTTP 500" in response["result"]["content"][0]["text"]
     assert rest == []
     assert "[token]" in err
     assert TOKEN not in err
-    assert TOKEN not in str(answer)
+    assert TOKEN not in str(response)
 
 
-async def test_a_wait_beyond_all_numbers_is_refused_in_words() -> None:
+async def test_an_infinite_wait_is_refused() -> None:
     # JSON can say it, and Python reads it as infinity.
     arguments = {"task_id": DOCUMENTED_ID, "wait_seconds": "BEYOND"}
     line = message(1, "tools/call", {"name": "retrieve_task", "arguments": arguments})
 
     async with server_process("--sandbox") as server:
-        await shake_hands(server)
-        (answer,), _ = await server.finish(line.replace(b'"BEYOND"', b"1e999"))
+        await handshake(server)
+        (response,), _ = await server.finish(line.replace(b'"BEYOND"', b"1e999"))
 
-    assert answer["result"]["isError"] is True
-    assert "`wait_seconds` must be a whole number" in answer["result"]["content"][0]["text"]
+    assert response["result"]["isError"] is True
+    assert "`wait_seconds` must be a whole number" in response["result"]["content"][0]["text"]
 
 
 PARSE_ERROR, INVALID_REQUEST = -32700, -32600
@@ -311,16 +317,16 @@ LINES_THAT_ARE_NO_MESSAGES: list[tuple[bytes, tuple[Any, int] | None]] = [
 
 async def test_a_line_that_is_no_message_is_answered_where_it_can_be() -> None:
     async with server_process("--sandbox", measured=True) as server:
-        await shake_hands(server)
+        await handshake(server)
         lines = [line + b"\n" for line, _ in LINES_THAT_ARE_NO_MESSAGES]
-        answers, err = await server.finish(b"".join(lines))
+        responses, err = await server.finish(b"".join(lines))
 
-    got = [(answer["id"], answer["error"]["code"]) for answer in answers]
-    assert got == [answer for _, answer in LINES_THAT_ARE_NO_MESSAGES if answer]
+    received = [(response["id"], response["error"]["code"]) for response in responses]
+    assert received == [response for _, response in LINES_THAT_ARE_NO_MESSAGES if response]
     assert (err, server.process.returncode) == ("", 0)
 
 
-async def test_bad_input_by_the_thousand_is_outlived() -> None:
+async def test_thousands_of_bad_lines_do_not_end_the_server() -> None:
     bad = [
         b"junk\n",
         b"\xff\xfe\n",
@@ -333,14 +339,16 @@ async def test_bad_input_by_the_thousand_is_outlived() -> None:
     ]
 
     async with server_process("--sandbox") as server:
-        await shake_hands(server)
-        answers, err = await server.finish(b"".join(bad * 500) + message(9, "tools/call", LOOK_UP))
+        await handshake(server)
+        responses, err = await server.finish(
+            b"".join(bad * 500) + message(9, "tools/call", LOOK_UP)
+        )
 
-    ids = [answer["id"] for answer in answers]
+    ids = [response["id"] for response in responses]
     assert [ids.count(number) for number in (None, 5, 6, 7, 8, 9)] == [1500, *[500] * 4, 1]
-    assert answers[-1]["result"]["structuredContent"]["state"] == "succeeded"
+    assert responses[-1]["result"]["structuredContent"]["state"] == "succeeded"
     assert (err, server.process.returncode) == ("", 0)
 
 
-def test_the_grace_ends_before_hosts_lose_patience() -> None:
+def test_the_grace_period_ends_before_hosts_kill_the_server() -> None:
     assert GRACE_SECONDS < PROCESS_TERMINATION_TIMEOUT

@@ -76,14 +76,14 @@ def error_from_response(
     The code decides before the status, because 400 and 403 each stand for several errors.
 
     """
-    said = read_error_body(body)
-    kind = _KIND_BY_CODE.get(said.code or "") or _kind_by_status(status)
-    reported = ", ".join(part for part in (f"HTTP {status}", said.code) if part)
-    if said.message:
-        reported += f": {json.dumps(said.message, ensure_ascii=False)}"
+    error_body = read_error_body(body)
+    kind = _KIND_BY_CODE.get(error_body.code or "") or _kind_by_status(status)
+    details = ", ".join(part for part in (f"HTTP {status}", error_body.code) if part)
+    if error_body.message:
+        details += f": {json.dumps(error_body.message, ensure_ascii=False)}"
     return kind(
-        f"{_HAPPENED[kind].format(at_base_url=at_base_url)} ({reported})",
-        trace_id=said.trace_id,
+        f"{_HAPPENED[kind].format(at_base_url=at_base_url)} ({details})",
+        trace_id=error_body.trace_id,
         retry_after_seconds=retry_after_seconds,
         at_base_url=at_base_url,
         status=str(status),

@@ -1,4 +1,4 @@
-"""HTTP: sends a request, again where that may help, and reads the whole response within bounds."""
+"""HTTP: sends a request, with retries, and reads the complete response within bounds."""
 
 import asyncio
 import logging

@@ -11,7 +11,7 @@ from urllib.request import getproxies
 import httpx
 
 from hailuo_tasks_mcp.errors import NetworkConfigurationError
-from hailuo_tasks_mcp.settings import names_a_host
+from hailuo_tasks_mcp.settings import has_valid_host
 
 PROXY_VARIABLES = "HTTPS_PROXY, ALL_PROXY and NO_PROXY"
 CERTIFICATE_VARIABLES = "SSL_CERT_FILE and SSL_CERT_DIR"
@@ -40,7 +40,7 @@ def proxy_for(base_url: str) -> httpx.Proxy | None:
         proxy = httpx.URL(named if "://" in named else f"http://{named}")
     except httpx.InvalidURL:
         proxy = httpx.URL()
-    if proxy.scheme not in _PROXY_SCHEMES or not names_a_host(proxy):
+    if proxy.scheme not in _PROXY_SCHEMES or not has_valid_host(proxy):
         raise NetworkConfigurationError(
             f"The environment names no proxy that can be used ({', '.join(_PROXY_SCHEMES)})",
             variables=PROXY_VARIABLES,

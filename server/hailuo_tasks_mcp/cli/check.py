@@ -199,7 +199,7 @@ async def _check_network_path(settings: Settings) -> AsyncIterator[Finding]:
         yield Finding(step="TLS", verdict="skip", detail=why)
         return
     check_tls = check_peer if proxy else _CHECK_TLS
-    yield await _run_step("TLS", _shake_hands(peer, certificates), peer, check_tls)
+    yield await _run_step("TLS", _tls_handshake(peer, certificates), peer, check_tls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +229,7 @@ async def _connect(peer: _Peer) -> str:
     return f"port {peer.port} answers"
 
 
-async def _shake_hands(peer: _Peer, certificates: ssl.SSLContext) -> str:
+async def _tls_handshake(peer: _Peer, certificates: ssl.SSLContext) -> str:
     transport = await _open_and_abort(peer, ssl=certificates, server_hostname=peer.host)
     return f"{transport.get_extra_info('ssl_object').version()}, the certificate is good"
 
@@ -272,17 +272,17 @@ async def _run_step(step: str, awaitable: Awaitable[str], peer: _Peer, remedy: s
 async def _check_token(startup: Startup) -> Finding:
     """Look up a task that cannot exist: "not found" means that look-ups are allowed."""
     settings, transport, redactor = startup
-    asked = "the sandbox" if settings.sandbox else settings.api_base_url
+    peer_name = "the sandbox" if settings.sandbox else settings.api_base_url
     start_seconds = time.monotonic()
     failure: Failure | None = None
     try:
         async with open_client(settings, transport=transport, redactor=redactor) as client:
             if (await client.look_up([IMPOSSIBLE_TASK_ID])).records:
-                message = f"{asked} tells of a task that cannot be"
+                message = f"{peer_name} tells of a task that cannot be"
                 failure = Failure(UnreadableResponseError, message)
     except HailuoTasksError as error:
         failure = error.failure
     seconds = round(time.monotonic() - start_seconds, 3)
     if failure is not None:
         return _failed("token", failure, seconds)
-    return Finding(step="token", verdict="ok", detail=f"accepted by {asked}", seconds=seconds)
+    return Finding(step="token", verdict="ok", detail=f"accepted by {peer_name}", seconds=seconds)

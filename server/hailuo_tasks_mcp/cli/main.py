@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with ignore_broken_pipe():
         exit_code: int = import_module(f"hailuo_tasks_mcp.cli.{options.command}").run(options)
         return exit_code
-    # Whoever reads the output is gone, and has not read all of it.
+    # The reader of the output is gone, and has not read all of it.
     return 1
 
 
@@ -119,7 +119,7 @@ def _wait_seconds(text: str) -> int:
 
 
 def _whole_number(text: str, highest: int) -> int:
-    # No more digits than the highest has: int() chokes on thousands of them.
+    # No more digits than the highest has: int() refuses thousands of them.
     if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > highest:
         raise argparse.ArgumentTypeError(f"must be 0 to {highest}, not {text[:20]!r}")
     return int(text)

@@ -42,7 +42,7 @@ async def run_retrieve(
         startup: the settings, and what carries the requests.
         task_ids: the tasks; one is looked up alone, several in a batch.
         wait_seconds: how long to wait for those that run; not bound by the maximum for models,
-            because a person is more patient than a host.
+            because a person is more unlimited than a host.
         as_json: print what a model gets in place of a block for each task.
 
     Returns:
@@ -57,11 +57,11 @@ async def run_retrieve(
         if len(ids) == 1
         else (retrieve_tasks_batch, {"task_ids": ids})
     )
-    # Checked like a model's, but for the longest wait.
-    patient = replace(settings, max_wait_seconds=wait_seconds)
+    # Checked like a model's arguments, but with no other limit on the wait than the parser's.
+    unlimited = replace(settings, max_wait_seconds=wait_seconds)
     try:
         arguments = check_arguments(
-            tool.tool(patient), given | {"wait_seconds": wait_seconds}, patient
+            tool.tool(unlimited), given | {"wait_seconds": wait_seconds}, unlimited
         )
         async with (
             open_client(settings, transport=transport, redactor=redactor) as client,

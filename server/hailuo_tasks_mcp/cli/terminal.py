@@ -23,7 +23,7 @@ def prepare_streams() -> None:
 
 @contextmanager
 def ignore_broken_pipe() -> Iterator[None]:
-    """End the block quietly when whoever reads the output is gone, as `head` or a host may be.
+    """End the block quietly when the reader of the output is gone, as `head` or a host may be.
 
     What is still in a buffer is written once more when Python drops it; that fails quietly too.
     """

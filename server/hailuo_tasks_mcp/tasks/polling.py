@@ -82,20 +82,22 @@ async def poll(
     open_ids = task_ids
     while True:
         fetch_start = clock()
-        left = end + _LAST_FETCH_SECONDS - fetch_start if wait_seconds else LOOKUP_SECONDS
+        remaining_seconds = (
+            end + _LAST_FETCH_SECONDS - fetch_start if wait_seconds else LOOKUP_SECONDS
+        )
         known = await _fetch_more(
             fetch,
             open_ids,
             known,
-            within_seconds=min(left, LOOKUP_SECONDS),
+            within_seconds=min(remaining_seconds, LOOKUP_SECONDS),
             collect=fetch_start > start,
         )
         now = clock()
         await on_poll(now - start, known)
         open_ids = [task_id for task_id in task_ids if not _is_final(task_id, known)]
         # The last fetch starts early enough to end in time if the API is slow but healthy.
-        took = 0.0 if known.failures else min(now - fetch_start, _SLOW_FETCH_SECONDS)
-        last_start = min(end, end + _LAST_FETCH_SECONDS / 2 - took)
+        fetch_seconds = 0.0 if known.failures else min(now - fetch_start, _SLOW_FETCH_SECONDS)
+        last_start = min(end, end + _LAST_FETCH_SECONDS / 2 - fetch_seconds)
         if not _may_change(open_ids, known) or last_start - now < _MIN_PAUSE_SECONDS:
             break
         # At whole seconds, so that calls that wait fetch at the same moment, together.
@@ -106,7 +108,7 @@ async def poll(
         if next_start > last_start:
             # There is no time left for another fetch; the rest of the wait is over too.
             break
-    _raise_if_fruitless(known, task_ids, wait_seconds)
+    _raise_if_nothing_known(known, task_ids, wait_seconds)
     return known
 
 
@@ -164,7 +166,9 @@ def _min_pause(open_ids: Sequence[str], known: LookupResult) -> float:
     return max([pause, *(failure.retry_after_seconds or 0 for failure in known.failures.values())])
 
 
-def _raise_if_fruitless(known: LookupResult, task_ids: Sequence[str], wait_seconds: float) -> None:
+def _raise_if_nothing_known(
+    known: LookupResult, task_ids: Sequence[str], wait_seconds: float
+) -> None:
     """Raise the error of a fetch that brought nothing, if there is nothing else to report."""
     if len(known.failures) == len(task_ids):
         lasting = _lasting_failure(known)
