@@ -14,8 +14,9 @@ import pytest
 from mcp import Client
 from mcp_types import CallToolResult, TextContent
 
-from hailuo_tasks_mcp.api.client import open_client
+from hailuo_tasks_mcp.api.client import ApiClient, open_client
 from hailuo_tasks_mcp.api.records import TaskRecord
+from hailuo_tasks_mcp.api.services import HAILUO, MINIMAX
 from hailuo_tasks_mcp.cli.startup import Startup
 from hailuo_tasks_mcp.errors import HailuoTasksError
 from hailuo_tasks_mcp.messages import error_text
@@ -129,7 +130,8 @@ def settings(**changes: Any) -> Settings:
 
 def startup(transport: httpx.AsyncBaseTransport | None = None, **changes: Any) -> Startup:
     """Return what a command starts with, with a transport in place of the network."""
-    return Startup(settings(**changes), transport, Redactor(TOKEN))
+    alone = None if transport is None else HailuoAlone(transport)
+    return Startup(settings(**changes), alone, Redactor(TOKEN))
 
 
 async def call(
@@ -141,7 +143,8 @@ async def call(
     **changes: Any,
 ) -> CallToolResult:
     """Call a tool of a new server in memory, as a host would."""
-    async with Client(create_server(settings(**changes), transport=transport, now=now)) as client:
+    server = create_server(settings(**changes), transport=HailuoAlone(transport), now=now)
+    async with Client(server) as client:
         return await client.call_tool(tool, arguments)
 
 
@@ -216,7 +219,13 @@ async def listening(
     received: list[bytes] = []
 
     async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        received.append(await read_request(reader))
+        request = await read_request(reader)
+        if MINIMAX.path.encode() in request.partition(b"\r\n")[0]:
+            # It knows no task, so that Hailuo is asked too.
+            writer.write(http_response({"task": None}))
+            await writer.drain()
+            return
+        received.append(request)
         writer.write(response)
         await writer.drain()
 
@@ -224,9 +233,31 @@ async def listening(
         yield address, received
 
 
+class HailuoAlone(httpx.AsyncBaseTransport):
+    """Passes on the requests to Hailuo; MiniMax H3 knows no task."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self.inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith(MINIMAX.path):
+            several = "ids" in json.loads(request.content)
+            body = {"items": [], "total": 0} if several else {"task": None}
+            return httpx.Response(200, json=body)
+        return await self.inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+
+async def look_up_one(client: ApiClient, task_id: str, **options: Any) -> TaskRecord | None:
+    """Return the record that Hailuo has of a task."""
+    return (await client.look_up_at(HAILUO, [task_id], **options)).records.get(task_id)
+
+
 async def retrieve(transport: httpx.AsyncBaseTransport, task_id: str = "t") -> TaskRecord | None:
     async with open_client(settings(), transport=transport) as client:
-        return await client.retrieve(task_id)
+        return await look_up_one(client, task_id)
 
 
 def model_text(error: HailuoTasksError) -> str:

@@ -12,8 +12,10 @@ from hailuo_tasks_mcp.errors import HailuoTasksError
 from hailuo_tasks_mcp.server import create_server
 from helpers import (
     TOKEN,
+    HailuoAlone,
     ScriptedApi,
     ScriptedResponse,
+    look_up_one,
     raw_server,
     read_request,
     settings,
@@ -64,7 +66,9 @@ async def test_no_answer_and_no_progress_repeats_the_token(echo: ScriptedRespons
     async def on_progress(progress: float, total: float | None, message: str | None) -> None:
         received.append((progress, total, message))
 
-    async with Client(create_server(settings(), transport=ScriptedApi(echo))) as client:
+    async with Client(
+        create_server(settings(), transport=HailuoAlone(ScriptedApi(echo)))
+    ) as client:
         for ids in ({"task_id": "t"}, {"task_ids": ["t", "u"]}):
             tool = "retrieve_task" if "task_id" in ids else "retrieve_tasks_batch"
             for wait_seconds in (0, 5):
@@ -81,7 +85,7 @@ async def test_no_answer_and_no_progress_repeats_the_token(echo: ScriptedRespons
 async def test_no_error_and_no_repr_holds_the_token(echo: ScriptedResponse) -> None:
     async with open_client(settings(), transport=ScriptedApi(echo)) as client:
         try:
-            received: object = await client.retrieve("t")
+            received: object = await look_up_one(client, "t")
         except HailuoTasksError as error:
             received = error
 

@@ -7,7 +7,7 @@ from mcp_types import INVALID_PARAMS
 
 from hailuo_tasks_mcp import __version__
 from hailuo_tasks_mcp.server import create_server
-from helpers import ScriptedApi, data_of, settings
+from helpers import HailuoAlone, ScriptedApi, data_of, settings
 
 
 async def test_the_server_identifies_itself_and_advertises_tools_alone() -> None:
@@ -61,7 +61,7 @@ async def test_one_pool_of_connections_serves_all_calls_and_is_closed_at_the_end
             closed.append(self)
 
     api = CountingApi(httpx.Response(200, json={}))
-    async with Client(create_server(settings(), transport=api)) as client:
+    async with Client(create_server(settings(), transport=HailuoAlone(api))) as client:
         for _ in range(3):
             data_of(await client.call_tool("retrieve_task", {"task_id": "t"}))
         assert closed == []

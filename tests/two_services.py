@@ -97,11 +97,13 @@ class TwoServices(httpx.AsyncBaseTransport):
             if fault is not None:
                 status, headers = fault.status_code, fault.headers
                 return httpx.Response(status, headers=headers, content=fault.content)
-            return httpx.Response(200, json=self._answer(name, service, payload))
+            return httpx.Response(200, json=self.answer(name, payload))
         finally:
             self.in_flight -= 1
 
-    def _answer(self, name: str, service: Service, payload: Json) -> Json:
+    def answer(self, name: str, payload: Json) -> Json:
+        """Return the JSON of a response to a look-up."""
+        service = self.services[name]
         if "id" in payload:
             record = service.records.get(payload["id"])
             return {"task": record} if name == "minimax" else record or {}

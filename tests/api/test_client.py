@@ -9,6 +9,7 @@ import pytest
 
 from hailuo_tasks_mcp.api.client import LookupResult, open_client
 from hailuo_tasks_mcp.api.records import read_record
+from hailuo_tasks_mcp.api.services import HAILUO
 from hailuo_tasks_mcp.errors import (
     BalanceUsedUpError,
     HailuoTasksError,
@@ -25,6 +26,7 @@ from helpers import (
     ScriptedApi,
     clock,
     example,
+    look_up_one,
     retrieve,
     retrieve_error,
     settings,
@@ -36,7 +38,7 @@ ERRORS = example("errors")
 
 async def retrieve_batch(transport: httpx.AsyncBaseTransport, ids: list[str]) -> LookupResult:
     async with open_client(settings(), transport=transport) as client:
-        return await client.retrieve_batch(ids)
+        return await client.look_up_at(HAILUO, ids)
 
 
 async def test_one_task_is_requested_as_documented() -> None:
@@ -61,7 +63,7 @@ async def test_a_base_url_with_a_path_keeps_it() -> None:
     async with open_client(
         settings(api_base_url="https://gateway.test/acedata"), transport=api
     ) as client:
-        await client.retrieve("t")
+        await look_up_one(client, "t")
 
     assert api.requests[0].url == "https://gateway.test/acedata/hailuo/tasks"
 
@@ -312,8 +314,8 @@ async def test_a_numeric_status_does_not_make_an_error_a_record() -> None:
 async def test_a_closed_client_opens_no_new_connection() -> None:
     api = ScriptedApi(httpx.Response(200, json={}))
     async with open_client(settings(), transport=api) as client:
-        await client.retrieve("t")
+        await look_up_one(client, "t")
 
     with pytest.raises(RuntimeError, match="closed"):
-        await client.retrieve("t")
+        await look_up_one(client, "t")
     assert len(api.requests) == 1

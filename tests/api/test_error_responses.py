@@ -21,7 +21,7 @@ ERRORS = example("errors")
 
 
 def make_error(status: int, body: Any) -> HailuoTasksError:
-    return error_from_response(status, body, base_url="https://api.test")
+    return error_from_response(status, body, at_base_url=" at https://api.test")
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import pytest
 from mcp import Client
 
 from hailuo_tasks_mcp.api.client import open_client
+from hailuo_tasks_mcp.api.services import HAILUO
 from hailuo_tasks_mcp.errors import (
     RateLimitedError,
     SettingsError,
@@ -25,11 +26,13 @@ from hailuo_tasks_mcp.errors import (
 )
 from hailuo_tasks_mcp.server import create_server
 from helpers import (
+    HailuoAlone,
     PagingApi,
     ScriptedApi,
     ScriptedResponse,
     clock,
     data_of,
+    look_up_one,
     raises,
     retrieve,
     settings,
@@ -257,10 +260,10 @@ async def test_a_call_never_takes_more_than_45_seconds(timeout_seconds: float) -
         settings(request_timeout_seconds=timeout_seconds), transport=api
     ) as client:
         with pytest.raises(UnreachableError, match=r"No answer|Not answered"):
-            await client.retrieve("t")
+            await look_up_one(client, "t")
         alone = clock()
         with pytest.raises(UnreachableError, match=r"No answer|Not answered"):
-            await client.retrieve_batch(task_ids(1000))
+            await client.look_up_at(HAILUO, task_ids(1000))
 
     assert alone <= 45
     assert clock() - alone <= 45
@@ -276,7 +279,7 @@ async def test_the_last_attempts_error_is_reported_when_no_time_is_left_for_anot
 
     async with open_client(settings(), transport=api) as client:
         with raises(RateLimitedError, match=r"HTTP 429.*9 seconds, not before.*abc"):
-            await client.retrieve("t", within_seconds=seconds)
+            await look_up_one(client, "t", within_seconds=seconds)
 
     assert clock() == seconds
 
@@ -288,7 +291,7 @@ async def test_a_batch_that_takes_too_long_returns_what_was_received() -> None:
             return await super().handle_async_request(request)
 
     async with open_client(settings(), transport=SlowApi(task_ids(50), page_size=1)) as client:
-        records, failures = await client.retrieve_batch(task_ids(50))
+        records, failures = await client.look_up_at(HAILUO, task_ids(50))
 
     assert (len(records), len(failures)) == (4, 46)
     assert "Not answered within 44 s by" in failures["task-0"].message
@@ -309,7 +312,7 @@ async def test_a_response_that_never_ends_times_out() -> None:
     api = DrippingApi()
     with pytest.raises(UnreachableError, match="each try was given 5 s"):
         async with open_client(settings(request_timeout_seconds=5), transport=api) as client:
-            await client.retrieve("t")
+            await look_up_one(client, "t")
 
     assert api.requests == 3
 
@@ -446,7 +449,7 @@ async def test_two_hundred_calls_at_once_lose_none_and_stay_within_the_pool() ->
             under_way -= 1
             return httpx.Response(200, json={"id": json.loads(request.content)["id"]})
 
-    async with Client(create_server(settings(), transport=CountingApi())) as client:
+    async with Client(create_server(settings(), transport=HailuoAlone(CountingApi()))) as client:
         results = await asyncio.gather(
             *(client.call_tool("retrieve_task", {"task_id": task_id}) for task_id in task_ids(200))
         )

@@ -14,6 +14,7 @@ from helpers import (
     TIMEOUT_SECONDS,
     ConnectionHandler,
     http_response,
+    look_up_one,
     raw_server,
     read_request,
     settings,
@@ -32,7 +33,7 @@ TORN = RESPONSE[:-3]
 async def retrieve_from(address: str, timeout_seconds: float = 15) -> TaskRecord | None:
     there = settings(api_base_url=f"http://{address}", request_timeout_seconds=timeout_seconds)
     async with open_client(there) as client:
-        return await client.retrieve("t")
+        return await look_up_one(client, "t")
 
 
 def reset(writer: Writer) -> None:
@@ -173,7 +174,7 @@ async def test_two_hundred_calls_at_once_share_at_most_a_hundred_connections() -
     async with raw_server(on_connection) as address:
         there = settings(api_base_url=f"http://{address}")
         async with open_client(there) as client:
-            records = await asyncio.gather(*map(client.retrieve, task_ids(200)))
+            records = await asyncio.gather(*(look_up_one(client, each) for each in task_ids(200)))
         async with asyncio.timeout(TIMEOUT_SECONDS):
             await all_closed.wait()
 

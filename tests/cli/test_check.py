@@ -26,6 +26,7 @@ from helpers import (
     example,
     http_response,
     listening,
+    look_up_one,
     raw_server,
     read_request,
     settings,
@@ -341,7 +342,7 @@ async def test_a_proxy_that_speaks_tls_is_checked_up_to_its_certificate(
             UntrustedCertificateError, match=r"The certificate of api.invalid or of the proxy"
         ):
             async with open_client(settings(api_base_url="https://api.invalid")) as client:
-                await client.retrieve("t")
+                await look_up_one(client, "t")
 
     assert verdicts(found, "proxy", "connection", "TLS", "token") == ["ok", "ok", "FAIL", ""]
     assert found["TLS"]["detail"].startswith(f"{proxy}: unable to get local issuer certificate")

@@ -22,6 +22,7 @@ from hailuo_tasks_mcp.server import create_server
 from hailuo_tasks_mcp.tasks.polling import poll
 from helpers import (
     NOW,
+    HailuoAlone,
     Json,
     ScriptedResponse,
     call,
@@ -123,8 +124,11 @@ async def test_the_pace_holds_whenever_a_task_ends() -> None:
         seconds = tenths / 10
         start, polls = clock(), 0
 
-        async def fetch(task_ids: Sequence[str], /, *, within_seconds: float) -> LookupResult:
+        async def fetch(
+            task_ids: Sequence[str], /, *, within_seconds: float, collect: bool
+        ) -> LookupResult:
             nonlocal polls
+            assert collect is (polls > 0)
             assert within_seconds > 0
             polls += 1
             done = clock() - start >= seconds  # noqa: B023 - called within the same round
@@ -272,7 +276,7 @@ class Progress:
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
 async def test_every_poll_is_reported_and_nothing_after_the_answer(mode: str) -> None:
     api, progress = TimedApi({"t": 7}), Progress()
-    server = create_server(settings(), transport=api, now=unix_time)
+    server = create_server(settings(), transport=HailuoAlone(api), now=unix_time)
 
     async with Client(server, mode=mode) as client:
         await client.call_tool(
@@ -292,7 +296,9 @@ async def test_every_poll_is_reported_and_nothing_after_the_answer(mode: str) ->
 async def test_progress_only_grows_and_ends_at_its_total() -> None:
     api, progress = TimedApi({"a": 9, "b": FOREVER}, latency=1.3), Progress()
 
-    async with Client(create_server(settings(), transport=api, now=unix_time)) as client:
+    async with Client(
+        create_server(settings(), transport=HailuoAlone(api), now=unix_time)
+    ) as client:
         await client.call_tool(
             "retrieve_tasks_batch",
             {"task_ids": ["a", "b"], "wait_seconds": 17},
@@ -309,7 +315,9 @@ async def test_a_fault_is_reported_as_long_as_it_lasts() -> None:
     down = httpx.Response(503, json={"error": {"code": "api_error", "message": "down" * 100}})
     api, progress = TimedApi({"t": 9}, faults={1: down, 4: None}), Progress()
 
-    async with Client(create_server(settings(), transport=api, now=unix_time)) as client:
+    async with Client(
+        create_server(settings(), transport=HailuoAlone(api), now=unix_time)
+    ) as client:
         await client.call_tool(
             "retrieve_task", {"task_id": "t", "wait_seconds": 20}, progress_callback=progress
         )
@@ -328,7 +336,7 @@ async def test_a_task_that_could_not_be_fetched_is_not_reported_as_done() -> Non
             ids = json.loads(request.content)["ids"]
             return httpx.Response(page.status_code, content=page.content) if "a" in ids else DOWN
 
-    async with Client(create_server(settings(), transport=HalfDownApi({}))) as client:
+    async with Client(create_server(settings(), transport=HailuoAlone(HalfDownApi({})))) as client:
         await client.call_tool(
             "retrieve_tasks_batch",
             {"task_ids": ["a", "b"], "wait_seconds": 1},
@@ -381,7 +389,9 @@ async def test_no_response_body_is_kept_once_the_call_has_ended(
 async def test_without_a_wait_nothing_is_reported() -> None:
     progress = Progress()
 
-    async with Client(create_server(settings(), transport=TimedApi({"t": 9}))) as client:
+    async with Client(
+        create_server(settings(), transport=HailuoAlone(TimedApi({"t": 9})))
+    ) as client:
         await client.call_tool("retrieve_task", {"task_id": "t"}, progress_callback=progress)
 
     assert progress.reports == []
@@ -394,7 +404,9 @@ async def test_without_a_wait_nothing_is_reported() -> None:
 async def test_a_cancelled_call_stops_polling_at_once(mode: str) -> None:
     api = TimedApi({"t": FOREVER})
 
-    async with Client(create_server(settings(), transport=api, now=unix_time), mode=mode) as client:
+    async with Client(
+        create_server(settings(), transport=HailuoAlone(api), now=unix_time), mode=mode
+    ) as client:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(6):
                 await client.call_tool("retrieve_task", {"task_id": "t", "wait_seconds": 50})
@@ -407,7 +419,9 @@ async def test_waits_and_plain_calls_run_side_by_side() -> None:
     api = TimedApi({"a": 10, "b": 30, "c": FOREVER})
     ended: dict[str, float] = {}
 
-    async with Client(create_server(settings(), transport=api, now=unix_time)) as client:
+    async with Client(
+        create_server(settings(), transport=HailuoAlone(api), now=unix_time)
+    ) as client:
 
         async def retrieve(name: str, task_id: str, wait_seconds: int) -> str:
             arguments = {"task_id": task_id, "wait_seconds": wait_seconds}
@@ -736,7 +750,7 @@ async def test_the_effective_maximum_wait_is_published_and_enforced() -> None:
     longest = settings(max_wait_seconds=120)
     api = TimedApi({"t": FOREVER})
 
-    async with Client(create_server(longest, transport=api, now=unix_time)) as client:
+    async with Client(create_server(longest, transport=HailuoAlone(api), now=unix_time)) as client:
         tools = (await client.list_tools()).tools
         answer = data_of(
             await client.call_tool("retrieve_task", {"task_id": "t", "wait_seconds": 120})

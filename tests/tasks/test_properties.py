@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hailuo_tasks_mcp.api.client import LookupResult
 from hailuo_tasks_mcp.api.error_responses import error_from_response, read_error_body
 from hailuo_tasks_mcp.api.records import read_page, read_record
 from hailuo_tasks_mcp.settings import Settings
@@ -81,7 +82,7 @@ def test_any_json_becomes_an_answer_that_fits_its_schema(value: Any, now: float)
 def test_any_json_as_a_batch_becomes_an_answer_that_fits_its_schema(value: Any) -> None:
     page = read_page(value)
     answer = summarize_batch(
-        ["t", "u"], page.records if page else {}, {}, now=NOW, max_wait_seconds=50
+        ["t", "u"], LookupResult(page.records if page else {}, {}), now=NOW, max_wait_seconds=50
     ).as_data()
 
     SCHEMAS["retrieve_tasks_batch"].validate(answer)
@@ -93,7 +94,7 @@ def test_any_json_as_a_batch_becomes_an_answer_that_fits_its_schema(value: Any) 
 def test_any_json_as_an_error_body_becomes_an_error_of_bounded_length(
     status: int, body: Any
 ) -> None:
-    message = model_text(error_from_response(status, body, base_url="https://api.test"))
+    message = model_text(error_from_response(status, body, at_base_url=" at https://api.test"))
 
     assert f"HTTP {status}" in message
     assert len(message) < 1000

@@ -20,17 +20,17 @@ def unix_time() -> float:
 class EndingTasks(TwoServices):
     """Hailuo's tasks, each of which runs until its second."""
 
-    def __init__(self, ends: dict[str, float], **options: int) -> None:
-        super().__init__(hailuo=dict.fromkeys(ends, {}), **options)
+    def __init__(self, ends: dict[str, float], limit: int | None = None) -> None:
+        super().__init__(limit=limit)
         self.ends = ends
 
-    def _answer(self, name: str, service: object, payload: Json) -> Json:
+    def answer(self, name: str, payload: Json) -> Json:
         for task_id, end in self.ends.items():
             over = clock() >= end
             self.services["hailuo"].records[task_id] = (
                 succeeded(task_id) if over else {**running(task_id), "created_at": NOW}
             )
-        return super()._answer(name, self.services[name], payload)
+        return super().answer(name, payload)
 
 
 async def test_two_hundred_waits_of_70_s_take_at_most_60_requests_within_the_limit() -> None:

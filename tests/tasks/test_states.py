@@ -5,8 +5,9 @@ from typing import Any, get_args
 import pytest
 
 from hailuo_tasks_mcp.api.records import read_record
-from hailuo_tasks_mcp.tasks.next_steps import DONE_STEPS, RUNNING_PROGRESS
-from hailuo_tasks_mcp.tasks.states import DONE_STATES, RUNNING_STATES, State, classify
+from hailuo_tasks_mcp.tasks.failures import FailureKind
+from hailuo_tasks_mcp.tasks.next_steps import FAILED_STEPS, RUNNING_PROGRESS
+from hailuo_tasks_mcp.tasks.states import FINAL_STATES, RUNNING_STATES, State, classify
 from helpers import URL, ended, example, record, video
 
 ROWS = [
@@ -230,10 +231,10 @@ def test_a_record_means_what_the_contracts_table_says(given: Any, state: str) ->
 
 
 def test_succeeded_failed_and_not_found_are_done() -> None:
-    assert {"succeeded", "failed", "not_found"} == DONE_STATES
+    assert {"succeeded", "failed", "not_found"} == FINAL_STATES
 
 
-def test_every_state_is_done_running_or_unknown_and_has_its_words() -> None:
-    assert DONE_STATES | RUNNING_STATES | {"unknown"} == set(get_args(State))
-    assert DONE_STEPS.keys() == DONE_STATES
+def test_every_state_is_final_running_or_unknown_and_has_its_words() -> None:
+    assert FINAL_STATES | RUNNING_STATES | {"unknown"} == set(get_args(State))
+    assert FAILED_STEPS.keys() == set(get_args(FailureKind))
     assert RUNNING_PROGRESS.keys() == RUNNING_STATES

@@ -19,8 +19,9 @@ from hailuo_tasks_mcp.errors import Failure
 # One less than the platform allows for a token, because its user may have other programs.
 MAX_IN_FLIGHT = 4
 IDS_PER_REQUEST = 100
-# How long look-ups that need not go out at once are collected.
-COLLECT_SECONDS = 0.02
+# How long look-ups that need not go out at once are collected: longer than timers of the same
+# moment are apart, and a power of two, so that adding it to a whole second is exact.
+COLLECT_SECONDS = 1 / 64
 
 
 class Absence(Enum):

@@ -171,57 +171,76 @@ class ApiClient:
             HailuoTasksError: nothing could be learned of any of them, for this reason.
 
         """
+        return await self._look_up(task_ids, None, within_seconds, collect=collect)
+
+    async def look_up_at(
+        self,
+        service: Service,
+        task_ids: Iterable[str],
+        *,
+        within_seconds: float = LOOKUP_SECONDS,
+    ) -> LookupResult:
+        """Return what one service says of any number of tasks, as `look_up` does."""
+        return await self._look_up(task_ids, (service,), within_seconds, collect=False)
+
+    async def _look_up(
+        self,
+        task_ids: Iterable[str],
+        services: Sequence[Service] | None,
+        within_seconds: float,
+        *,
+        collect: bool,
+    ) -> LookupResult:
         ids = list(dict.fromkeys(task_ids))
-        search = self._search(within_seconds, collect=collect)
-        result = LookupResult({}, {})
-        for task_id, outcome in (await search.run(ids)).items():
-            if isinstance(outcome, TaskRecord):
-                result.records[task_id] = outcome
-            elif isinstance(outcome, Failure):
-                result.failures[task_id] = outcome
-        if ids and len(result.failures) == len(ids):
-            raise result.failures[ids[0]].to_error()
-        return result
-
-    async def look_up_at(self, service: Service, task_id: str) -> TaskRecord | None:
-        """Return what one service says of one id; None if it knows no such task.
-
-        Raises:
-            HailuoTasksError: no request could be sent, or no usable response came in time.
-
-        """
-        outcomes = await self._search(LOOKUP_SECONDS, collect=False).ask(service, [task_id])
-        outcome = outcomes[task_id]
-        if isinstance(outcome, Failure):
-            raise outcome.to_error()
-        return outcome if isinstance(outcome, TaskRecord) else None
-
-    def _search(self, within_seconds: float, *, collect: bool) -> "_Search":
         caller = self._api.caller(self._token)
-        return _Search(caller, self._api.at_base_url, within_seconds, collect=collect)
+        search = _Search(caller, services or caller.order, self._api.at_base_url, within_seconds)
+        return _result(ids, await search.run(ids, collect=collect))
+
+
+def _result(ids: Sequence[str], outcomes: Mapping[str, Outcome]) -> LookupResult:
+    """Return outcomes by their kind.
+
+    Raises:
+        HailuoTasksError: all of them are failures.
+
+    """
+    result = LookupResult({}, {})
+    for task_id, outcome in outcomes.items():
+        if isinstance(outcome, TaskRecord):
+            result.records[task_id] = outcome
+        elif isinstance(outcome, Failure):
+            result.failures[task_id] = outcome
+    if ids and len(result.failures) == len(ids):
+        raise result.failures[ids[0]].to_error()
+    return result
 
 
 class _Search:
     """One look-up of some ids, at every service that may know them."""
 
     def __init__(
-        self, caller: _Caller, at_base_url: str, within_seconds: float, *, collect: bool
+        self,
+        caller: _Caller,
+        services: Sequence[Service],
+        at_base_url: str,
+        within_seconds: float,
     ) -> None:
         self._caller = caller
+        self._services = services
         self._at_base_url = at_base_url
         self._within_seconds = within_seconds
-        self._collect = collect
+        self._collect = False
         self._clock = asyncio.get_running_loop().time
         self._deadline = self._clock() + within_seconds
         self._requests: dict[asyncio.Task[dict[str, Outcome]], Service] = {}
         # By id: what each service says that was asked, UNANSWERED as long as it has not.
         self._outcomes: dict[str, dict[Service, Outcome | _Unanswered]] = {}
 
-    async def run(self, ids: Sequence[str]) -> dict[str, Outcome]:
+    async def run(self, ids: Sequence[str], *, collect: bool) -> dict[str, Outcome]:
         """Return what is known of each id in the end."""
+        self._collect = collect
         self._outcomes = {task_id: {} for task_id in ids}
-        order, services = self._caller.order, self._caller.services
-        self._start({task_id: services.get(task_id, order[0]) for task_id in ids})
+        self._start({task_id: self._home(task_id) or self._services[0] for task_id in ids})
         hedge_at, give_up_at = self._clock() + _HEDGE_SECONDS, math.inf
         try:
             while self._requests:
@@ -245,7 +264,12 @@ class _Search:
                 await asyncio.wait(self._requests)
         return {task_id: self._outcome_of(task_id) for task_id in ids}
 
-    async def ask(self, service: Service, ids: Sequence[str]) -> dict[str, Outcome]:
+    def _home(self, task_id: str) -> Service | None:
+        """Return the service that knew a task before, if it is one of these."""
+        home = self._caller.services.get(task_id)
+        return home if home in self._services else None
+
+    async def _ask(self, service: Service, ids: Sequence[str]) -> dict[str, Outcome]:
         """Return what one service says of some ids."""
         return await self._caller.queue.look_up(
             service,
@@ -261,7 +285,7 @@ class _Search:
             ids = [task_id for task_id, its in services.items() if its is service]
             for task_id in ids:
                 self._outcomes[task_id][service] = UNANSWERED
-            self._requests[asyncio.create_task(self.ask(service, ids))] = service
+            self._requests[asyncio.create_task(self._ask(service, ids))] = service
 
     def _receive(self, task: "asyncio.Task[dict[str, Outcome]]") -> None:
         service = self._requests.pop(task)
@@ -277,7 +301,7 @@ class _Search:
             outcomes = self._outcomes[task_id]
             if self._record_of(task_id) is not None:
                 continue
-            home = self._caller.services.get(task_id)
+            home = self._home(task_id)
             if home is not None and not isinstance(outcomes.get(home), Absence):
                 # No other service knows it.
                 continue
@@ -285,7 +309,7 @@ class _Search:
                 continue
             unasked = [
                 service
-                for service in self._caller.order
+                for service in self._services
                 if outcomes.get(service, Absence.UNCONFIRMED) is Absence.UNCONFIRMED
             ]
             # One that was not asked before one that may only have had it on another page.

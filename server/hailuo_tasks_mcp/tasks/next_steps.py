@@ -137,9 +137,7 @@ def batch_next_step(
     if partly := [task.task_id for task in tasks if task.failed_videos]:
         steps.append(f"Some videos of {_ids(partly)} failed and will not come; tell the user.")
     if expired_ids:
-        steps.append(
-            f"{EXPIRED_LINKS} in {len(expired_ids)} tasks, past urls_expire_at; tell the user."
-        )
+        steps.append(f"{EXPIRED_LINKS} in {len(expired_ids)} tasks; tell the user.")
     if any(not task.final for task in tasks):
         steps.append(_open_step(tasks, failures, records, max_wait_seconds))
     return " ".join(steps) or None

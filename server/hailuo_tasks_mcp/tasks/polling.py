@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from hailuo_tasks_mcp.api.batching import COLLECT_SECONDS
 from hailuo_tasks_mcp.api.client import LOOKUP_SECONDS, LookupResult
 from hailuo_tasks_mcp.errors import Failure, HailuoTasksError
 from hailuo_tasks_mcp.tasks.states import FINAL_STATES, RUNNING_STATES, classify
@@ -76,36 +77,36 @@ async def poll(
 
     """
     clock = asyncio.get_running_loop().time
-    start = clock()
+    start = fetch_at = clock()
     end = start + wait_seconds
     known = LookupResult({}, {})
     open_ids = task_ids
     while True:
-        fetch_start = clock()
-        remaining_seconds = (
-            end + _LAST_FETCH_SECONDS - fetch_start if wait_seconds else LOOKUP_SECONDS
-        )
+        remaining_seconds = end + _LAST_FETCH_SECONDS - fetch_at if wait_seconds else LOOKUP_SECONDS
         known = await _fetch_more(
             fetch,
             open_ids,
             known,
             within_seconds=min(remaining_seconds, LOOKUP_SECONDS),
-            collect=fetch_start > start,
+            collect=fetch_at > start,
         )
         now = clock()
         await on_poll(now - start, known)
         open_ids = [task_id for task_id in task_ids if not _is_final(task_id, known)]
         # The last fetch starts early enough to end in time if the API is slow but healthy.
-        fetch_seconds = 0.0 if known.failures else min(now - fetch_start, _SLOW_FETCH_SECONDS)
+        fetch_seconds = 0.0 if known.failures else min(now - fetch_at, _SLOW_FETCH_SECONDS)
         last_start = min(end, end + _LAST_FETCH_SECONDS / 2 - fetch_seconds)
         if not _may_change(open_ids, known) or last_start - now < _MIN_PAUSE_SECONDS:
             break
         # At whole seconds, so that calls that wait fetch at the same moment, together.
-        next_start = min(math.ceil(fetch_start + pause_seconds(fetch_start - start)), last_start)
-        next_start = max(next_start, now + _min_pause(open_ids, known))
-        await asyncio.sleep(min(next_start, end) - now)
+        fetch_at = min(math.ceil(fetch_at + pause_seconds(fetch_at - start)), last_start)
+        fetch_at = max(fetch_at, now + _min_pause(open_ids, known))
+        over = fetch_at > last_start
+        # A fetch is collected with others for a moment before it goes out.
+        wake_at = end if over else fetch_at - COLLECT_SECONDS
+        await asyncio.sleep(wake_at - now)
         known = _after_pause(known, clock() - now)
-        if next_start > last_start:
+        if over:
             # There is no time left for another fetch; the rest of the wait is over too.
             break
     _raise_if_nothing_known(known, task_ids, wait_seconds)

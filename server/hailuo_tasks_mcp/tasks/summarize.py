@@ -38,8 +38,8 @@ FULL_DETAIL_BATCH = 20
 LARGE_BATCH_PROMPT_LIMIT = 20
 
 # What a large batch leaves out of a task that succeeded.
-_MADE_BY = (
-    *("model", "created_at", "elapsed_seconds"),
+_LEFT_OUT = (
+    *("urls_expire_at", "model", "created_at", "elapsed_seconds"),
     *("resolution", "video_seconds", "billed_seconds"),
 )
 _DAY_SECONDS = 86_400
@@ -68,7 +68,7 @@ def summarize_task(
     task = _facts(task_id, record, now)
     service = "hailuo" if record is None else record.service
     if task.final:
-        step = final_step(task, links_expired=_links_expired(task, now))
+        step = final_step(task, links_expired=_links_expired(task.urls_expire_at, now))
     else:
         step = next_step(task, service, failure, max_wait_seconds)
     return task.model_copy(update={"next_step": step})
@@ -102,6 +102,11 @@ def summarize_batch(
         return _batch_task(task_id, records.get(task_id), now, len(task_ids))
 
     tasks = [summarize(task_id) for task_id in task_ids]
+    expired_ids = [
+        task.task_id
+        for task in tasks
+        if task.state == "succeeded" and _links_expired(_urls_expire_at(records[task.task_id]), now)
+    ]
     return BatchSummary(
         counts=Counter(task.state for task in tasks),
         final=all(task.final for task in tasks),
@@ -110,7 +115,7 @@ def summarize_batch(
             tasks,
             failures,
             records,
-            expired_ids=[task.task_id for task in tasks if _links_expired(task, now)],
+            expired_ids=expired_ids,
             max_wait_seconds=max_wait_seconds,
         ),
     )
@@ -183,7 +188,7 @@ def _batch_task(task_id: str, record: TaskRecord | None, now: float, size: int) 
         changes["first_image_url"] = None
         if task.state == "succeeded":
             prompt_limit = LARGE_BATCH_PROMPT_LIMIT
-            changes |= dict.fromkeys(_MADE_BY)
+            changes |= dict.fromkeys(_LEFT_OUT)
     changes["prompt"] = clean_text(task.prompt or "", prompt_limit) or None
     return task.model_copy(update=changes)
 
@@ -263,8 +268,8 @@ def _urls_expire_at(record: TaskRecord) -> str | None:
     return None if since is None else (_date(since + LINK_DAYS * _DAY_SECONDS) or "")[:10]
 
 
-def _links_expired(task: TaskSummary, now: float) -> bool:
-    return task.urls_expire_at is not None and task.urls_expire_at < (_date(now) or "")[:10]
+def _links_expired(urls_expire_at: str | None, now: float) -> bool:
+    return urls_expire_at is not None and urls_expire_at < (_date(now) or "")[:10]
 
 
 def _trace_id(record: TaskRecord) -> str | None:
