@@ -1,7 +1,7 @@
 """The stand-in for the platform, as an ASGI application: paths and token.
 
-It answers for Hailuo as the API's contract says, oddities included: pages of 12
-unless `limit` is given, newest first, `{}` for an unknown id, the documented error
+It answers for Hailuo and for MiniMax H3 as the API's contract says, oddities included: pages of 12
+unless `limit` is given, newest first, unknown ids in each service's own way, the documented error
 bodies. Its tasks go from queued through running to
 succeeded (or failed, if the prompt says "fail") by a clock that a test can drive.
 
@@ -21,12 +21,15 @@ from starlette.routing import Route
 from hailuo_tasks_mcp.sandbox.errors import (
     HAILUO_TASKS,
     HAILUO_VIDEOS,
+    MINIMAX_TASKS,
+    MINIMAX_VIDEOS,
     NOT_AN_OBJECT,
     bad_body,
     error,
     is_error_code,
 )
 from hailuo_tasks_mcp.sandbox.hailuo import Hailuo
+from hailuo_tasks_mcp.sandbox.minimax import Minimax
 from hailuo_tasks_mcp.sandbox.tasks import DEFAULT_RUNNING_SINCE_SECONDS, Json
 from hailuo_tasks_mcp.settings import BASE_URL_VARIABLE, TOKEN_VARIABLE
 
@@ -42,6 +45,7 @@ def create_sandbox(
     *,
     now: Callable[[], float] = time.time,
     running_since_seconds: float = DEFAULT_RUNNING_SINCE_SECONDS,
+    h3_running_since_seconds: float = DEFAULT_RUNNING_SINCE_SECONDS,
 ) -> Starlette:
     """Return a sandbox with tasks of its own.
 
@@ -49,12 +53,16 @@ def create_sandbox(
         now: returns the time, in Unix seconds, from which the states of its tasks follow.
         running_since_seconds: how old Hailuo's running task is that it starts with, of
             `RUN_SECONDS`.
+        h3_running_since_seconds: how old MiniMax H3's is, of `H3_RUN_SECONDS` at 768P.
 
     """
     hailuo = Hailuo(now, running_since_seconds)
+    minimax = Minimax(now, h3_running_since_seconds)
     answers: dict[str, Answer] = {
         HAILUO_TASKS: hailuo.on_tasks,
         HAILUO_VIDEOS: hailuo.on_videos,
+        MINIMAX_TASKS: minimax.on_tasks,
+        MINIMAX_VIDEOS: minimax.on_videos,
     }
 
     async def on_elsewhere(request: Request, _: Exception) -> JSONResponse:
