@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from hailuo_tasks_mcp.sandbox.app import create_sandbox
+from hailuo_tasks_mcp.sandbox.app import MAX_BODY_BYTES, MAX_IN_FLIGHT, create_sandbox
 from hailuo_tasks_mcp.sandbox.tasks import (
     CANCELLED_H3_TASK_ID,
     DOCUMENTED_H3_TASK_ID,
@@ -544,6 +544,104 @@ async def test_a_path_that_is_not_documented_is_no_api(sandbox: Sandbox) -> None
     response = await sandbox.post("/minimax/nothing", {})
 
     assert same_json(response.json(), example("errors")["404 no_api"])
+
+
+async def ask_at_once(sandbox: Sandbox, count: int, **options: Any) -> list[httpx.Response]:
+    """Ask both services in turn, all at the same moment."""
+    paths = [TASKS, "/hailuo/tasks"] * count
+    body = {"action": "retrieve", "id": "unknown"}
+    return await asyncio.gather(*(sandbox.post(path, body, **options) for path in paths[:count]))
+
+
+async def test_an_answer_takes_as_long_as_it_is_told_to() -> None:
+    sandbox = Sandbox(latency_seconds=0.2)
+
+    await sandbox.record("unknown")
+    assert clock() == pytest.approx(0.2)
+    await sandbox.post(TASKS, {}, "wrong")
+    assert clock() == pytest.approx(0.4)
+
+
+async def test_five_requests_may_be_in_flight_at_both_services_together() -> None:
+    sandbox = Sandbox(latency_seconds=0.2)
+
+    responses = await ask_at_once(sandbox, MAX_IN_FLIGHT)
+
+    assert [response.status_code for response in responses] == [200] * 5
+    assert clock() == pytest.approx(0.2)
+
+
+async def test_a_sixth_request_in_flight_is_refused_at_once_as_rate_limited() -> None:
+    sandbox = Sandbox(latency_seconds=0.2)
+    five = asyncio.create_task(ask_at_once(sandbox, MAX_IN_FLIGHT))
+    await asyncio.sleep(0.1)
+
+    refused = [await sandbox.post(path, {}) for path in (TASKS, VIDEOS, "/hailuo/tasks")]
+
+    assert clock() == pytest.approx(0.1)
+    expected = documented_error(429, "tasks")
+    expected["error"]["code"] = "rate_limited"
+    of_hailuo = example("errors")["429"]
+    of_hailuo["error"]["code"] = "rate_limited"
+    assert [response.status_code for response in refused] == [429] * 3
+    assert [response.json() for response in refused] == [expected, expected, of_hailuo]
+    assert {response.status_code for response in await five} == {200}
+
+
+async def test_of_a_hundred_requests_at_once_five_are_answered() -> None:
+    sandbox = Sandbox(latency_seconds=0.2)
+
+    responses = await ask_at_once(sandbox, 100)
+
+    statuses = Counter(response.status_code for response in responses)
+    assert statuses == {200: 5, 429: 95}
+
+
+async def test_a_request_may_be_sent_as_soon_as_another_is_answered() -> None:
+    sandbox = Sandbox(latency_seconds=0.2)
+
+    async def ask_again_and_again() -> list[int]:
+        body = {"action": "retrieve", "id": "unknown"}
+        return [(await sandbox.post(TASKS, body)).status_code for _ in range(3)]
+
+    statuses = await asyncio.gather(*(ask_again_and_again() for _ in range(MAX_IN_FLIGHT)))
+
+    assert statuses == [[200] * 3] * MAX_IN_FLIGHT
+
+
+async def test_a_request_that_is_given_up_is_no_longer_in_flight() -> None:
+    sandbox = Sandbox(latency_seconds=0.2)
+    given_up = asyncio.create_task(ask_at_once(sandbox, MAX_IN_FLIGHT))
+    await asyncio.sleep(0.1)
+    given_up.cancel()
+    await asyncio.wait([given_up])
+
+    responses = await ask_at_once(sandbox, MAX_IN_FLIGHT)
+
+    assert {response.status_code for response in responses} == {200}
+
+
+async def test_requests_of_a_token_that_is_not_valid_count_for_nobody() -> None:
+    sandbox = Sandbox(latency_seconds=0.2)
+    others = asyncio.create_task(ask_at_once(sandbox, 20, token="wrong"))
+    await asyncio.sleep(0.1)
+
+    assert await sandbox.record("unknown") is None
+    assert {response.status_code for response in await others} == {401}
+
+
+@pytest.mark.parametrize("path", [TASKS, VIDEOS, "/hailuo/tasks", "/hailuo/videos"])
+async def test_a_body_that_is_too_large_is_a_bad_request(sandbox: Sandbox, path: str) -> None:
+    def body(size: int) -> bytes:
+        return b'{"action": "dance"}'.ljust(size)
+
+    fits = (await sandbox.post(path, body(MAX_BODY_BYTES))).json()
+    response = await sandbox.post(path, body(MAX_BODY_BYTES + 1))
+
+    said = response.json()
+    assert response.status_code == 400
+    assert said != fits
+    assert said.get("code", said.get("error", {}).get("code")) == "bad_request"
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,15 @@
-"""The stand-in for the platform, as an ASGI application: paths and token.
+"""The stand-in for the platform, as an ASGI application: paths, token, and limits.
 
 It answers for Hailuo and for MiniMax H3 as the API's contract says, oddities included: pages of 12
 unless `limit` is given, newest first, unknown ids in each service's own way, the documented error
-bodies. Its tasks go from queued through running to
+bodies, and no more than 5 requests in flight. Its tasks go from queued through running to
 succeeded (or failed, if the prompt says "fail") by a clock that a test can drive.
 
 The token `sandbox` is valid. Any error of the API can be had by asking with the token
 `sandbox-CODE`, for example `sandbox-used_up`.
 """
 
+import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -37,6 +38,9 @@ SANDBOX_TOKEN = "sandbox"  # noqa: S105 - valid in the sandbox only
 # What a server's settings are read from when a sandbox in its own process answers it.
 SANDBOX_ENVIRONMENT = {TOKEN_VARIABLE: SANDBOX_TOKEN, BASE_URL_VARIABLE: "http://localhost"}
 
+MAX_IN_FLIGHT = 5
+MAX_BODY_BYTES = 64_000
+
 Answer = Callable[[Json], JSONResponse]
 Endpoint = Callable[[Request], Awaitable[JSONResponse]]
 
@@ -46,6 +50,7 @@ def create_sandbox(
     now: Callable[[], float] = time.time,
     running_since_seconds: float = DEFAULT_RUNNING_SINCE_SECONDS,
     h3_running_since_seconds: float = DEFAULT_RUNNING_SINCE_SECONDS,
+    latency_seconds: float = 0.0,
 ) -> Starlette:
     """Return a sandbox with tasks of its own.
 
@@ -54,8 +59,10 @@ def create_sandbox(
         running_since_seconds: how old Hailuo's running task is that it starts with, of
             `RUN_SECONDS`.
         h3_running_since_seconds: how old MiniMax H3's is, of `H3_RUN_SECONDS` at 768P.
+        latency_seconds: how long an answer takes; a request over the limit is refused at once.
 
     """
+    gateway = _Gateway(latency_seconds)
     hailuo = Hailuo(now, running_since_seconds)
     minimax = Minimax(now, h3_running_since_seconds)
     answers: dict[str, Answer] = {
@@ -70,7 +77,7 @@ def create_sandbox(
 
     app = Starlette(
         routes=[
-            Route(path, _endpoint(path, answer), methods=["POST"])
+            Route(path, gateway.endpoint(path, answer), methods=["POST"])
             for path, answer in answers.items()
         ],
         exception_handlers={404: on_elsewhere, 405: on_elsewhere},
@@ -79,17 +86,45 @@ def create_sandbox(
     return app
 
 
-def _endpoint(path: str, answer: Answer) -> Endpoint:
-    """Return what answers the requests to a path whose token is valid."""
+class _Gateway:
+    """What stands before both services: it checks the token, and limits requests in flight.
 
-    async def on_request(request: Request) -> JSONResponse:
-        code = _token_error(request.headers.get("authorization", ""))
-        if code is not None:
-            return error(path, code)
-        body = await _body(request)
-        return answer(body) if isinstance(body, dict) else bad_body(path, body)
+    Args:
+        latency_seconds: how long an answer takes.
 
-    return on_request
+    """
+
+    def __init__(self, latency_seconds: float) -> None:
+        self._latency_seconds = latency_seconds
+        # Of the one valid token, at both services together, as the platform counts.
+        self._in_flight = 0
+
+    def endpoint(self, path: str, answer: Answer) -> Endpoint:
+        """Return what answers the requests to a path that may reach its service."""
+
+        async def on_request(request: Request) -> JSONResponse:
+            code = _token_error(request.headers.get("authorization", ""))
+            if code is not None:
+                await self._take_time()
+                return error(path, code)
+            if self._in_flight >= MAX_IN_FLIGHT:
+                return error(path, "rate_limited")
+            # Until the answer is made, not until it is sent: a client that has read one answer may
+            # send its next request before this one's sending returns.
+            self._in_flight += 1
+            try:
+                body = await _body(request)
+                await self._take_time()
+                return answer(body) if isinstance(body, dict) else bad_body(path, body)
+            finally:
+                self._in_flight -= 1
+
+        return on_request
+
+    async def _take_time(self) -> None:
+        # No sleep of 0 s, in which other requests would overlap with this one.
+        if self._latency_seconds:
+            await asyncio.sleep(self._latency_seconds)
 
 
 def _token_error(authorization: str) -> str | None:
@@ -105,8 +140,14 @@ def _token_error(authorization: str) -> str | None:
 
 async def _body(request: Request) -> Json | str:
     """Return the JSON object in a request's body, or why there is none that can be used."""
+    content = bytearray()
+    # Read to the end even if it is too large: a client that is still sending sees no answer.
+    async for chunk in request.stream():
+        content += chunk[: MAX_BODY_BYTES + 1 - len(content)]
+    if len(content) > MAX_BODY_BYTES:
+        return f"The request body must not be larger than {MAX_BODY_BYTES // 1000} kB."
     try:
-        body = await request.json()
+        body = json.loads(content)
         # Half a surrogate pair or NaN could not be encoded in a response.
         json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
