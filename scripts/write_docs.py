@@ -208,8 +208,8 @@ def _registry_variable(variable: Variable) -> dict[str, Any]:
         described["isRequired"] = True
     if variable.secret:
         described["isSecret"] = True
-    if _is_number(variable):
-        described["format"] = "number"
+    if type(variable.default) in _TYPES:
+        described["format"] = _TYPES[type(variable.default)]
     if variable.choices:
         described["choices"] = list(variable.choices)
     if variable.default_text is not None:
@@ -230,19 +230,25 @@ def bundle_manifest(text: str) -> str:
 
 def _bundle_option(variable: Variable) -> dict[str, Any]:
     option: dict[str, Any] = {
-        "type": "number" if _is_number(variable) else "string",
+        "type": _TYPES.get(type(variable.default), "string"),
         "title": variable.title,
-        "description": variable.meaning,
+        "description": variable.hint or variable.meaning,
         "required": variable.required,
     }
     if variable.secret:
         option["sensitive"] = True
-    bounds = {"default": variable.default, "min": variable.minimum, "max": variable.maximum}
-    return option | {key: value for key, value in bounds.items() if value is not None}
+    if variable.default is not None:
+        option["default"] = variable.default
+    if _is_number(variable):
+        option |= {"min": variable.minimum, "max": variable.maximum}
+    return option
+
+
+_TYPES = {bool: "boolean", int: "number", float: "number"}
 
 
 def _is_number(variable: Variable) -> bool:
-    return isinstance(variable.default, int | float)
+    return _TYPES.get(type(variable.default)) == "number"
 
 
 # Lists of words stand in one line there.
@@ -262,13 +268,15 @@ JSON_FILES: Mapping[str, Callable[[str], str]] = {
 
 def main() -> None:
     """Write all documents."""
+    texts = {}
     for name, write in JSON_FILES.items():
-        path = ROOT / name
-        path.write_text(write(path.read_text(encoding="utf-8")), encoding="utf-8")
-    for document in DOCUMENTS:
-        path = ROOT / document
-        text = asyncio.run(regenerate(document, path.read_text(encoding="utf-8")))
-        path.write_text(text, encoding="utf-8")
+        texts[name] = write((ROOT / name).read_text(encoding="utf-8"))
+    for name in DOCUMENTS:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        texts[name] = asyncio.run(regenerate(name, text))
+    # Only once all can be written.
+    for name, text in texts.items():
+        (ROOT / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -45,3 +45,10 @@ def test_json_is_redacted_at_any_depth() -> None:
         "c": 7,
         "d": None,
     }
+
+
+@pytest.mark.parametrize(
+    "tokens", [("hush-hush", "hush-hush-more"), ("hush-hush-more", "hush-hush")]
+)
+def test_a_token_that_begins_with_another_is_redacted_as_one(tokens: tuple[str, ...]) -> None:
+    assert Redactor(*tokens).redact("of hush-hush-more and hush-hush") == "of [token] and [token]"

@@ -1,11 +1,15 @@
 """The server as a whole: how it identifies itself, and what it keeps open."""
 
+import logging
+
 import httpx
 import pytest
 from mcp import Client, MCPError
 from mcp_types import INVALID_PARAMS
 
 from hailuo_tasks_mcp import __version__
+from hailuo_tasks_mcp.logs import RedactingFormatter
+from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.server import create_server
 from helpers import HailuoAlone, ScriptedApi, data_of, settings
 
@@ -75,3 +79,38 @@ async def test_the_list_of_tools_may_be_cached_by_anyone() -> None:
         tools = await client.list_tools()
 
     assert (tools.ttl_ms, tools.cache_scope) == (3_600_000, "public")
+
+
+async def test_each_call_is_made_with_its_callers_token_which_no_line_of_the_log_holds(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As over a transport on which each request brings a token of its own."""
+    tokens = ["first-callers-token", "second-callers-token"]
+    redactor = Redactor()
+    lines = []
+
+    class LoggingApi(ScriptedApi):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            formatter = RedactingFormatter(redactor)
+            record = logging.makeLogRecord({"msg": request.headers["authorization"]})
+            lines.append(formatter.format(record).rpartition(": ")[2])
+            return await super().handle_async_request(request)
+
+    api = LoggingApi(httpx.Response(200, json={"id": "t", "request": {"prompt": tokens[0]}}))
+    server = create_server(
+        settings(api_token=None),
+        transport=api,
+        redactor=redactor,
+        caller_token=lambda _: tokens[len(api.requests)],
+    )
+    async with Client(server) as client:
+        first = data_of(await client.call_tool("retrieve_task", {"task_id": "t"}))
+        second = data_of(await client.call_tool("retrieve_task", {"task_id": "t"}))
+
+    assert [request.headers["authorization"] for request in api.requests] == [
+        f"Bearer {token}" for token in tokens
+    ]
+    assert lines == ["Bearer [token]"] * 2
+    # Only of the first call is this a token in use.
+    assert (first["prompt"], second["prompt"]) == ("[token]", tokens[0])
+    assert caplog.text == ""

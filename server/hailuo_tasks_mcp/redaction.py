@@ -16,13 +16,14 @@ class Redactor:
     """Knows the tokens in use.
 
     Args:
-        token: in use as long as the process runs; None if there is none.
+        tokens: in use as long as the process runs; None stands for none.
 
     """
 
-    def __init__(self, token: str | None = None) -> None:
+    def __init__(self, *tokens: str | None) -> None:
         self._uses: Counter[str] = Counter()
-        self._count(token, 1)
+        for token in tokens:
+            self._count(token, 1)
 
     @contextmanager
     def using(self, token: str | None) -> Iterator[None]:
@@ -41,15 +42,18 @@ class Redactor:
 
     def redact(self, text: str) -> str:
         """Return `text` without tokens, even where unsafe characters were put in between."""
-        for token in self._uses:
-            text = text.replace(token, _REPLACEMENT)
+        text = self._replace(text)
         if text.isascii() and text.isprintable():
             return text
         bare = without_unsafe(text)
-        redacted = bare
-        for token in self._uses:
-            redacted = redacted.replace(token, _REPLACEMENT)
+        redacted = self._replace(bare)
         return text if redacted == bare else redacted
+
+    def _replace(self, text: str) -> str:
+        # The longest first, because one token may begin with another.
+        for token in sorted(self._uses, key=len, reverse=True):
+            text = text.replace(token, _REPLACEMENT)
+        return text
 
     def redact_json(self, value: Any) -> Any:
         """Return a JSON value without tokens in any of its strings but the names of fields."""

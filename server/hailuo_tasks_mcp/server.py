@@ -1,7 +1,7 @@
 """Assembles the MCP server from settings."""
 
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 import httpx
@@ -26,6 +26,8 @@ from hailuo_tasks_mcp.tasks.next_steps import RETRIEVE_TASK, RETRIEVE_TASKS_BATC
 from hailuo_tasks_mcp.text import clean_text
 from hailuo_tasks_mcp.tools.catalog import tools_for
 from hailuo_tasks_mcp.tools.tool import Clock, Tool, ToolContext, run_tool
+
+CallerToken = Callable[[ServerRequestContext[Api]], str | None]
 
 INSTRUCTIONS = (
     "Looks up video generations of Hailuo and MiniMax H3 at Ace Data Cloud by their task ids; one "
@@ -52,6 +54,7 @@ def create_server(
     *,
     transport: httpx.AsyncBaseTransport | None = None,
     redactor: Redactor | None = None,
+    caller_token: CallerToken | None = None,
     now: Clock = time.time,
 ) -> Server[Api]:
     """Return a server that is ready to be run.
@@ -60,6 +63,8 @@ def create_server(
         settings: everything that the environment decides.
         transport: carries the HTTP requests in place of the network.
         redactor: knows the tokens in use; shared with the log, so that it holds none of them.
+        caller_token: returns the token of whoever sent a request; by default that of the settings,
+            because over stdio the only caller is the one who set the environment.
         now: returns the time, in Unix seconds, against which the age of a task is computed.
 
     """
@@ -88,8 +93,7 @@ def create_server(
             raise MCPError(
                 code=INVALID_PARAMS, message=f"Unknown tool: {name}. Tools: {', '.join(tools)}."
             )
-        # Over stdio, the only caller is the one whose token is in the environment.
-        token = settings.api_token
+        token = caller_token(request) if caller_token else settings.api_token
         with redactor.using(token):
             context = ToolContext(
                 client=request.lifespan_context.client(token),

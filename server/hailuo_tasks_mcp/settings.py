@@ -36,12 +36,13 @@ class Variable:
         default: the value of its setting where it is not set.
         meaning: what it decides, in words for the documents.
         parse: makes the value of the setting of what is set; raises a SettingsError.
-        minimum: the lowest value, of a number.
-        maximum: the highest value, of a number.
+        minimum: the lowest value of a number; one that need not be whole is above it.
+        maximum: the highest value of a number.
         choices: all values, where they are a few words.
         required: whether nothing can be looked up without it.
         secret: whether its value must not be shown.
         title: what the settings page of a bundle calls it; None if it does not ask for it.
+        hint: what that page says below the title, if not the meaning.
 
     """
 
@@ -49,12 +50,13 @@ class Variable:
     default: Any
     meaning: str
     parse: "Callable[[str, Variable], Any]"
-    minimum: float | None = None
-    maximum: float | None = None
+    minimum: float = 0
+    maximum: float = math.inf
     choices: tuple[str, ...] | None = None
     required: bool = False
     secret: bool = False
     title: str | None = None
+    hint: str | None = None
 
     @property
     def default_text(self) -> str | None:
@@ -141,25 +143,26 @@ def _is_loopback(host: str) -> bool:
 
 
 def _seconds(value: str, variable: Variable) -> float:
-    maximum = variable.maximum or math.inf
+    above, maximum = variable.minimum, variable.maximum
     try:
         seconds = float(value)
     except ValueError:
         seconds = math.nan
-    if not 0 < seconds <= maximum:
+    if not above < seconds <= maximum:
         raise SettingsError(
-            f"{variable.name} must be a number of seconds above 0 and at most {maximum:g}"
+            f"{variable.name} must be a number of seconds above {above:g} and at most {maximum:g}"
         )
     return seconds
 
 
 def _whole_seconds(value: str, variable: Variable) -> int:
-    minimum, maximum = variable.minimum or 0, variable.maximum or math.inf
-    # Few digits, because int() refuses thousands of them.
-    seconds = int(value) if re.fullmatch(r"[0-9]{1,9}", value) else -1
+    minimum, maximum = variable.minimum, variable.maximum
+    # As many digits as the maximum has, because int() refuses thousands of them.
+    digits = len(f"{maximum:g}")
+    seconds = int(value) if re.fullmatch(rf"[0-9]{{1,{digits}}}", value) else -1
     if not minimum <= seconds <= maximum:
         raise SettingsError(
-            f"{variable.name} must be a whole number of seconds from {minimum} to {maximum}"
+            f"{variable.name} must be a whole number of seconds from {minimum:g} to {maximum:g}"
         )
     return seconds
 
@@ -202,6 +205,7 @@ class Settings:
         meaning="URL of the API: https, or http to this machine only",
         parse=_base_url,
         title="API base URL",
+        hint="Where the API is. Leave it as it is unless you were told otherwise.",
     )
     request_timeout_seconds: float = _variable(
         name="HAILUO_REQUEST_TIMEOUT_SECONDS",
@@ -221,6 +225,8 @@ class Settings:
         minimum=1,
         maximum=3600,
         title="Longest wait in one call",
+        hint="Whole seconds, 1 to 3600. Claude Desktop may cut off a call after 60 seconds, so 50 "
+        "is safe.",
     )
     log_level: str = _variable(
         name=LOG_LEVEL_VARIABLE,

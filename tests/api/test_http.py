@@ -1,10 +1,12 @@
 """HTTP: what is retried and when, and how much of a response is read, in simulated time."""
 
 import asyncio
+import gc
 import gzip
 import json
 import random
 import tracemalloc
+import weakref
 import zlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -457,3 +459,28 @@ async def test_two_hundred_calls_at_once_lose_none_and_stay_within_the_pool() ->
     assert [data_of(result)["task_id"] for result in results] == task_ids(200)
     assert most == 100
     assert clock() == 28
+
+
+async def test_a_transport_error_keeps_nothing_of_the_attempt_in_memory() -> None:
+    class Large:
+        """Stands for what a transport holds when it fails."""
+
+    held: list[weakref.ref[Large]] = []
+
+    class FailingTransport(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, _: httpx.Request) -> httpx.Response:
+            large = Large()
+            held.append(weakref.ref(large))
+            raise httpx.ReadError("reset")
+
+    async with Client(create_server(settings(), transport=FailingTransport())) as client:
+        gc.disable()
+        try:
+            for _ in range(3):
+                await client.call_tool("retrieve_task", {"task_id": "t"})
+            alive = [each for each in held if each() is not None]
+        finally:
+            gc.enable()
+
+    assert len(held) == 9
+    assert alive == []

@@ -140,14 +140,14 @@ def test_the_manifest_asks_for_each_variable_that_has_a_title() -> None:
     }
     for name, variable in expected.items():
         option = MANIFEST.user_config[name]
-        assert (option.title, option.description) == (variable.title, variable.meaning)
+        assert option.title == variable.title
+        assert option.description == variable.hint or variable.meaning
         assert (option.required, option.sensitive) == (variable.required, variable.secret)
-        assert (option.default, option.min, option.max) == (
-            variable.default,
-            variable.minimum,
-            variable.maximum,
-        )
-        assert option.type == ("number" if isinstance(variable.default, int) else "string")
+        assert option.default == variable.default
+        is_number = isinstance(variable.default, int)
+        assert option.type == ("number" if is_number else "string")
+        bounds = (variable.minimum, variable.maximum) if is_number else (None, None)
+        assert (option.min, option.max) == bounds
 
 
 def test_the_defaults_are_those_of_the_server() -> None:

@@ -160,7 +160,13 @@ class HttpPool:
             attempt += 1
         if isinstance(result, httpx.Response):
             return result
-        raise result from None
+        if isinstance(result, httpx.Response):
+            return result
+        try:
+            raise result
+        finally:
+            # Its traceback refers to this frame, so this frame must not refer to it.
+            del result
 
     async def _attempt(self, transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Result:
         """Send a request once; return the complete response, or a transient error.
@@ -189,7 +195,7 @@ class HttpPool:
                     ) from error
                 if not isinstance(error, _TRANSIENT_ERRORS):
                     raise
-                return error.with_traceback(None)
+                return error
         logger.debug("HTTP %d, %d bytes", response.status_code, len(content))
         # As bytes: a header may hold bytes of no encoding.
         kept = (b"content-type", b"retry-after")

@@ -147,7 +147,9 @@ def _check_variable(setting: str, variable: Variable, settings: Settings) -> Fin
     value = getattr(settings, setting)
     if value is None and variable.required:
         return _failed(variable.name, Failure(TokenMissingError, "not set"))
-    if variable.secret:
+    if value is None:
+        detail = "not set"
+    elif variable.secret:
         detail = _masked(value)
     else:
         shown = f"{value:g}" if isinstance(value, float) else str(value)

@@ -32,6 +32,7 @@ def run(options: argparse.Namespace) -> int:
             "To see it at work: hailuo-tasks-mcp demo",
             file=sys.stderr,
         )
-    with ignore_broken_pipe():
+    # Some hosts use sockets for stdin and stdout.
+    with ignore_broken_pipe((BrokenPipeError, ConnectionResetError)):
         serve_stdio(server)
     return 0

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hailuo_tasks_mcp.logs import log_to_stderr
 from hailuo_tasks_mcp.redaction import Redactor
-from hailuo_tasks_mcp.settings import LOG_LEVEL_VARIABLE, Settings, effective_settings
+from hailuo_tasks_mcp.settings import LOG_LEVEL_VARIABLE, VARIABLES, Settings, effective_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +47,7 @@ def start(*, sandbox: bool) -> Startup:
         environ = {**SANDBOX_ENVIRONMENT, LOG_LEVEL_VARIABLE: log_level}
         transport = httpx.ASGITransport(create_sandbox())
     settings = replace(effective_settings(environ), sandbox=sandbox)
-    redactor = Redactor(settings.api_token)
+    secrets = [getattr(settings, name) for name, each in VARIABLES.items() if each.secret]
+    redactor = Redactor(*secrets)
     log_to_stderr(settings.log_level, redactor)
     return Startup(settings, transport, redactor)

@@ -22,14 +22,20 @@ def prepare_streams() -> None:
 
 
 @contextmanager
-def ignore_broken_pipe() -> Iterator[None]:
+def ignore_broken_pipe(
+    kinds: tuple[type[OSError], ...] = (BrokenPipeError,),
+) -> Iterator[None]:
     """End the block quietly when the reader of the output is gone, as `head` or a host may be.
 
     What is still in a buffer is written once more when Python drops it; that fails quietly too.
+
+    Args:
+        kinds: the errors by which that shows.
+
     """
     try:
         yield
-    except* (BrokenPipeError, ConnectionResetError):
+    except* kinds:
         sys.unraisablehook = _ignore_broken_pipe_hook
         for stream in filter(None, (sys.stdout, sys.stderr)):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

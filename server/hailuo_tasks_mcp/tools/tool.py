@@ -117,6 +117,7 @@ def check_arguments(tool: Tool, arguments: Mapping[str, Any] | None, settings: S
         return tool.arguments.model_validate(arguments or {}, context=settings)
     except ValidationError as error:
         parameters = ", ".join(f"`{name}`" for name in tool.arguments.model_fields)
+        parameters = parameters or "no arguments"
         raise InvalidArgumentsError(
             f"{tool.refusal}: {describe_problems(error)}",
             usage=f"{tool.name} takes {parameters}",
