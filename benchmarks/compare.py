@@ -30,8 +30,9 @@ from pathlib import Path
 
 import httpx
 
-from hailuo_tasks_mcp.api.client import LookupResult, open_client
+from hailuo_tasks_mcp.api.client import open_client
 from hailuo_tasks_mcp.api.records import read_record
+from hailuo_tasks_mcp.api.results import LookupResult
 from hailuo_tasks_mcp.api.services import HAILUO
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.polling import poll

@@ -6,7 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from hailuo_tasks_mcp.api.client import LookupResult, open_client
+from hailuo_tasks_mcp.api.client import open_client
+from hailuo_tasks_mcp.api.results import LookupResult
 from hailuo_tasks_mcp.errors import UnreachableError, UpstreamError
 from helpers import clock, raises, settings, task_ids
 from two_services import TwoServices, h3_tasks, hailuo_tasks

@@ -14,8 +14,8 @@ import pytest
 from mcp import Client
 from mcp_types import CallToolResult
 
-from hailuo_tasks_mcp.api.client import LookupResult
 from hailuo_tasks_mcp.api.records import read_record
+from hailuo_tasks_mcp.api.results import LookupResult
 from hailuo_tasks_mcp.sandbox.app import SANDBOX_TOKEN, create_sandbox
 from hailuo_tasks_mcp.sandbox.tasks import DOCUMENTED_TASK_ID, FAILED_TASK_ID, RUNNING_TASK_ID
 from hailuo_tasks_mcp.server import create_server

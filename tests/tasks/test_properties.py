@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hailuo_tasks_mcp.api.client import LookupResult
 from hailuo_tasks_mcp.api.error_responses import error_from_response, read_error_body
 from hailuo_tasks_mcp.api.records import read_page, read_record
+from hailuo_tasks_mcp.api.results import LookupResult
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.summarize import summarize_batch, summarize_task
 from hailuo_tasks_mcp.text import clean_text

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from enum import Enum
-from typing import NamedTuple, Self
+from typing import Self
 
 import httpx
 
@@ -15,31 +15,17 @@ from hailuo_tasks_mcp.api.batching import Absence, LookupQueue, Outcome
 from hailuo_tasks_mcp.api.http import HttpPool
 from hailuo_tasks_mcp.api.lookups import LookupSender
 from hailuo_tasks_mcp.api.records import TaskRecord
+from hailuo_tasks_mcp.api.results import LOOKUP_SECONDS, LookupResult
 from hailuo_tasks_mcp.api.services import SERVICES, Service
 from hailuo_tasks_mcp.errors import Failure, TokenMissingError, UnreachableError
 from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import Settings
 
-# How long a look-up may take in all, every attempt and every page included.
-LOOKUP_SECONDS = 44.0
 # When a service has not answered by then, the other one is asked too.
 _HEDGE_SECONDS = 1.0
 # How long the other service is waited for once something is known.
 _STRAGGLER_SECONDS = 2.0
 _MAX_REMEMBERED_IDS = 10_000
-
-
-class LookupResult(NamedTuple):
-    """What is known of tasks; an id that is in neither part is not known to the API.
-
-    Attributes:
-        records: the records, by task id.
-        failures: why no record, or no newer one, could be fetched, by task id.
-
-    """
-
-    records: dict[str, TaskRecord]
-    failures: dict[str, Failure]
 
 
 class _Unanswered(Enum):

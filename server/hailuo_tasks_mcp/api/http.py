@@ -160,8 +160,6 @@ class HttpPool:
             attempt += 1
         if isinstance(result, httpx.Response):
             return result
-        if isinstance(result, httpx.Response):
-            return result
         try:
             raise result
         finally:

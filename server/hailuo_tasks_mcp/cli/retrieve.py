@@ -8,8 +8,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hailuo_tasks_mcp.api.client import LookupResult, open_client
+from hailuo_tasks_mcp.api.client import open_client
 from hailuo_tasks_mcp.api.records import TaskRecord
+from hailuo_tasks_mcp.api.results import LookupResult
 from hailuo_tasks_mcp.cli.startup import Startup, start
 from hailuo_tasks_mcp.cli.terminal import ProgressLine
 from hailuo_tasks_mcp.errors import Failure, HailuoTasksError, InvalidArgumentsError

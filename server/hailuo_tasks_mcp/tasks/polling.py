@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from hailuo_tasks_mcp.api.batching import COLLECT_SECONDS
-from hailuo_tasks_mcp.api.client import LOOKUP_SECONDS, LookupResult
+from hailuo_tasks_mcp.api.results import LOOKUP_SECONDS, LookupResult
 from hailuo_tasks_mcp.errors import Failure, HailuoTasksError
 from hailuo_tasks_mcp.tasks.states import FINAL_STATES, RUNNING_STATES, classify
 

@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from hailuo_tasks_mcp.api.client import LookupResult
 from hailuo_tasks_mcp.api.records import TaskRecord
+from hailuo_tasks_mcp.api.results import LookupResult
 from hailuo_tasks_mcp.errors import Failure
 from hailuo_tasks_mcp.tasks.answers import BatchSummary, Seconds, TaskFailure, TaskSummary
 from hailuo_tasks_mcp.tasks.durations import LINK_DAYS, USUAL_DURATIONS

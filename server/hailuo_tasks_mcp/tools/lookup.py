@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mcp_types import Tool as ToolDefinition
 from mcp_types import ToolAnnotations
 
-from hailuo_tasks_mcp.api.client import LookupResult
+from hailuo_tasks_mcp.api.results import LookupResult
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.polling import poll
 from hailuo_tasks_mcp.tasks.summarize import describe_progress

@@ -5,7 +5,7 @@ from typing import Annotated
 from mcp_types import Tool as ToolDefinition
 from pydantic import Field
 
-from hailuo_tasks_mcp.api.client import LookupResult
+from hailuo_tasks_mcp.api.results import LookupResult
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.answers import BatchSummary
 from hailuo_tasks_mcp.tasks.summarize import summarize_batch
