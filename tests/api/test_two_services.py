@@ -77,7 +77,7 @@ async def test_a_batch_asks_each_service_once() -> None:
     # And once more for what neither knew, which others may have crowded out.
     assert api.sent == [
         *[("minimax", ["a", "c", "x", "b", "d"]), ("hailuo", ["a", "x", "b"])],
-        *[("hailuo", ["x"]), ("minimax", ["x"])],
+        *[("minimax", ["x"]), ("hailuo", ["x"])],
     ]
 
 
