@@ -14,6 +14,7 @@ ROWS = [
     # `{}`
     ("an empty object is a task that the API does not know", {}, "not_found"),
     ("an empty second envelope is one too", {"task": {}}, "not_found"),
+    ("and so is a null second envelope", {"task": None}, "not_found"),
     # some video still runs
     *(
         (
@@ -163,7 +164,11 @@ ROWS = [
     ("null is unknown", None, "unknown"),
     ("a list is unknown", [record()], "unknown"),
     ("a string is unknown", "succeeded", "unknown"),
-    ("a null second envelope is unknown", {"task": None}, "unknown"),
+    (
+        "a null second envelope beside a record is none of this",
+        {"id": "t", "task": None, "started_at": 1736863662},
+        "processing",
+    ),
     ("an object that is no task is unknown", {"message": "hello"}, "unknown"),
     ("a response that is no object is unknown", record(response="done"), "unknown"),
     ("and so is one of a run that ended", ended() | {"response": "done"}, "unknown"),
@@ -230,7 +235,7 @@ def test_a_record_means_what_the_contracts_table_says(given: Any, state: str) ->
     assert classify(read_record(given)) == state
 
 
-def test_succeeded_failed_and_not_found_are_done() -> None:
+def test_succeeded_failed_and_not_found_are_final() -> None:
     assert {"succeeded", "failed", "not_found"} == FINAL_STATES
 
 
