@@ -35,6 +35,8 @@ FAILED_STEPS: Mapping[FailureKind, str] = {
     "unavailable_model": "Tell the user: the model is unavailable, and every repeat will be "
     "refused until the platform has it again. It was not charged.",
     "cancelled": "Tell the user that it was cancelled.",
+    # Ended well, as far as the platform says, so it may have been charged.
+    "no_output": "Tell the user that it ended without a video.",
     "transient": "Tell the user: this may pass, so another try, which is a new generation with a "
     "new task id, may succeed. It was not charged.",
     "other": "Tell the user why it failed. It was not charged.",
