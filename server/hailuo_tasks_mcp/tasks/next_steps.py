@@ -43,7 +43,7 @@ FAILED_STEPS: Mapping[FailureKind, str] = {
 }
 """What to do about a task that failed; a try is offered only where it can help."""
 
-EXPIRED_LINKS = f"Links live {LINK_DAYS} days (per Hailuo's docs), so probably expired"
+EXPIRED_LINKS = f"Links probably expired (Hailuo's docs: {LINK_DAYS} days)"
 NOT_FOUND_STEP = (
     "Ask the user to check the task id: neither MiniMax H3 nor Hailuo knows it for this account."
 )
@@ -139,7 +139,7 @@ def batch_next_step(
     if partly := [task.task_id for task in tasks if task.failed_videos]:
         steps.append(f"Some videos of {_ids(partly)} failed and will not come; tell the user.")
     if expired_ids:
-        steps.append(f"{EXPIRED_LINKS} in {len(expired_ids)} tasks; tell the user.")
+        steps.append(f"{EXPIRED_LINKS} for {len(expired_ids)} of {len(tasks)}; tell the user.")
     if any(not task.final for task in tasks):
         steps.append(_open_step(tasks, failures, records, max_wait_seconds))
     return " ".join(steps) or None
