@@ -43,7 +43,7 @@ FAILED_STEPS: Mapping[FailureKind, str] = {
 }
 """What to do about a task that failed; a try is offered only where it can help."""
 
-EXPIRED_LINKS = f"Links probably expired (Hailuo's docs: {LINK_DAYS} days)"
+EXPIRED_LINKS = f"links probably expired (Hailuo's docs: {LINK_DAYS} days)"
 NOT_FOUND_STEP = (
     "Ask the user to check the task id: neither MiniMax H3 nor Hailuo knows it for this account."
 )
@@ -73,7 +73,7 @@ def final_step(task: TaskSummary, *, links_expired: bool) -> str | None:
         steps.append(f"{task.failed_videos} of {total} videos failed and will not come")
     if links_expired:
         steps.append(EXPIRED_LINKS)
-    return "; ".join([*steps, "tell the user."]) if steps else None
+    return _capitalized("; ".join([*steps, "tell the user."])) if steps else None
 
 
 def next_step(
@@ -139,7 +139,8 @@ def batch_next_step(
     if partly := [task.task_id for task in tasks if task.failed_videos]:
         steps.append(f"Some videos of {_ids(partly)} failed and will not come; tell the user.")
     if expired_ids:
-        steps.append(f"{EXPIRED_LINKS} for {len(expired_ids)} of {len(tasks)}; tell the user.")
+        expired = f"{EXPIRED_LINKS} for {len(expired_ids)} of {len(tasks)}; tell the user."
+        steps.append(_capitalized(expired))
     if any(not task.final for task in tasks):
         steps.append(_open_step(tasks, failures, records, max_wait_seconds))
     return " ".join(steps) or None
@@ -180,6 +181,10 @@ def _open_step(
     call = f"{RETRIEVE_TASKS_BATCH}(task_ids={ids}, wait_seconds={max_wait_seconds})"
     waiting = _waiting_call(call, "none runs any more", retry_after, max_wait_seconds)
     return f"{step}: {waiting}{unknown_step}."
+
+
+def _capitalized(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _ids(task_ids: Sequence[str]) -> str:
