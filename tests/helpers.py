@@ -112,11 +112,19 @@ class PagingApi(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         payload = json.loads(request.content)
         self.payloads.append(payload)
+        if payload["action"] == "retrieve":
+            known = payload["id"] in self.known
+            return httpx.Response(200, json=succeeded(payload["id"]) if known else {})
         wanted = set(payload["ids"])
         found = [succeeded(task_id) for task_id in reversed(self.known) if task_id in wanted]
         page = found[: payload["limit"] if self.obeys_limit else self.page_size]
         count = len(found) if self.counts_all else len(page)
         return httpx.Response(200, json={"items": page, "count": count})
+
+    @property
+    def asked(self) -> list[list[str]]:
+        """The ids of each request."""
+        return [payload.get("ids") or [payload["id"]] for payload in self.payloads]
 
 
 def clock() -> float:

@@ -77,9 +77,9 @@ async def test_an_unreadable_response_is_reported_with_what_was_received(
         (httpx.ReadError(""), "broke off before it had answered (ReadError)"),
         (
             httpx.ReadTimeout("slow"),
-            "No answer from https://api.test, though each try was given 15 s",
+            "No answer from the API at https://api.test, though each attempt was given 15 s",
         ),
-        (httpx.ConnectTimeout("slow"), "though each try was given 15 s"),
+        (httpx.ConnectTimeout("slow"), "though each attempt was given 15 s"),
     ],
 )
 async def test_a_missing_response_is_reported_with_the_reason(fault: Exception, words: str) -> None:
@@ -100,7 +100,7 @@ async def test_a_request_without_a_response_times_out() -> None:
         async with open_client(
             settings(request_timeout_seconds=0.01), transport=HangingApi()
         ) as client:
-            with pytest.raises(UnreachableError, match=r"each try was given 0\.01 s"):
+            with pytest.raises(UnreachableError, match=r"each attempt was given 0\.01 s"):
                 await look_up_one(client, "t")
 
 

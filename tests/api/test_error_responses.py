@@ -66,7 +66,7 @@ def test_an_error_carries_code_message_and_trace_id() -> None:
     assert model_text(make_error(401, ERRORS["401"])) == (
         "The API rejected the token (HTTP 401, invalid_token: "
         '"The specified token is invalid or wrong."). Ask the user to set '
-        "ACEDATACLOUD_API_TOKEN to a token that is valid for Hailuo at https://api.test and to "
+        "ACEDATACLOUD_API_TOKEN to a token that is valid at https://api.test and to "
         "restart this server; tokens are made at https://platform.acedata.cloud. "
         "Trace id for the vendor's support: 2efa9340-b21b-4e26-9e14-4aac95f343ab."
     )

@@ -78,7 +78,7 @@ async def test_a_batch_asks_each_service_once() -> None:
     # And once more for what neither knew, which others may have crowded out.
     assert api.sent == [
         *[("minimax", ["a", "c", "x", "b", "d"]), ("hailuo", ["a", "x", "b"])],
-        *[("hailuo", ["x"]), ("minimax", ["x"])],
+        *[("minimax", ["x"]), ("hailuo", ["x"])],
     ]
 
 
@@ -133,6 +133,24 @@ async def test_a_service_that_hangs_delays_by_2_s_at_most_what_the_other_knows(
     assert clock() - after_one <= 3
     assert {failure.kind for failure in batch.failures.values()} == {UnreachableError}
     assert "Not answered within 2 s" in batch.failures["x"].message
+
+
+async def test_a_service_that_pages_by_one_is_asked_to_its_end() -> None:
+    class PagingByOne(TwoServices):
+        def answer(self, name: str, payload: Any) -> Any:
+            answer = super().answer(name, payload)
+            if name == "hailuo" and "items" in answer:
+                answer = {"items": answer["items"][:1], "count": 1}
+            return answer
+
+    api = PagingByOne(hailuo=hailuo_tasks(*task_ids(50)))
+    api.services["hailuo"].latency_seconds = 0.3
+
+    result = await look_up(api, *task_ids(50))
+
+    assert result.records.keys() == set(task_ids(50))
+    assert result.failures == {}
+    assert len(api.sent) == 51
 
 
 async def test_an_unknown_id_waits_for_a_service_that_hangs_and_is_then_an_error() -> None:

@@ -75,7 +75,7 @@ def test_any_json_becomes_an_answer_that_fits_its_schema(value: Any, now: float)
 
     SCHEMAS["retrieve_task"].validate(answer)
     compact_json(answer).encode()
-    assert answer["done"] is (answer["state"] in {"succeeded", "failed", "not_found"})
+    assert answer["final"] is (answer["state"] in {"succeeded", "failed", "not_found"})
 
 
 @given(value=loosely(items=st.lists(RECORD, max_size=4), count=st.integers(), total=st.integers()))

@@ -23,7 +23,7 @@ from hailuo_tasks_mcp.settings import Settings
 
 # When a service has not answered by then, the other one is asked too.
 _HEDGE_SECONDS = 1.0
-# How long the other service is waited for once something is known.
+# How long the other service is waited for once something is known, and since a record last came.
 _STRAGGLER_SECONDS = 2.0
 _MAX_REMEMBERED_IDS = 10_000
 
@@ -235,10 +235,10 @@ class _Search:
                 done, _ = await asyncio.wait(
                     self._requests, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
                 )
-                for task in done:
-                    self._receive(task)
+                brought = [self._receive(task) for task in done]
                 now = self._clock()
-                if give_up_at == math.inf and any(map(self._record_of, ids)):
+                # A service that brings records page by page is no straggler.
+                if any(brought) and len(self._services) > 1:
                     give_up_at = now + _STRAGGLER_SECONDS
                 if now >= give_up_at or all(map(self._record_of, ids)):
                     break
@@ -267,18 +267,21 @@ class _Search:
 
     def _start(self, services: Mapping[str, Service]) -> None:
         """Ask a service for each of some ids."""
-        for service in set(services.values()):
+        for service in dict.fromkeys(services.values()):
             ids = [task_id for task_id, its in services.items() if its is service]
             for task_id in ids:
                 self._outcomes[task_id][service] = UNANSWERED
             self._requests[asyncio.create_task(self._ask(service, ids))] = service
 
-    def _receive(self, task: "asyncio.Task[dict[str, Outcome]]") -> None:
+    def _receive(self, task: "asyncio.Task[dict[str, Outcome]]") -> bool:
+        """Take what a request brought; return whether a record is among it."""
         service = self._requests.pop(task)
-        for task_id, outcome in task.result().items():
+        outcomes = task.result()
+        for task_id, outcome in outcomes.items():
             self._outcomes[task_id][service] = outcome
             if isinstance(outcome, TaskRecord):
                 self._caller.remember(task_id, service)
+        return any(isinstance(outcome, TaskRecord) for outcome in outcomes.values())
 
     def _others(self, ids: Sequence[str], *, hedge: bool) -> dict[str, Service]:
         """Return the ids of which another service must be asked, and which."""

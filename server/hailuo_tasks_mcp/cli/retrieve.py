@@ -20,6 +20,7 @@ from hailuo_tasks_mcp.tasks.durations import USUAL_DURATIONS
 from hailuo_tasks_mcp.tasks.states import RUNNING_STATES, State, classify
 from hailuo_tasks_mcp.tasks.summarize import summarize_task
 from hailuo_tasks_mcp.tools import retrieve_task, retrieve_tasks_batch
+from hailuo_tasks_mcp.tools.arguments import find_task_id
 from hailuo_tasks_mcp.tools.tool import ToolContext, check_arguments, compact_json
 
 ALL_SUCCEEDED, NOT_ALL_SUCCEEDED, USAGE, STILL_RUNNING = 0, 1, 2, 3
@@ -64,6 +65,8 @@ async def run_retrieve(
         arguments = check_arguments(
             tool.tool(unlimited), given | {"wait_seconds": wait_seconds}, unlimited
         )
+        # Without what was around them.
+        ids = [arguments.task_id] if len(ids) == 1 else arguments.task_ids
         async with (
             open_client(settings, transport=transport, redactor=redactor) as client,
             ProgressLine(wait_seconds) as line,
@@ -135,6 +138,8 @@ def _reason(task: TaskSummary, state: State, failure: Failure | None) -> str | N
     """Return why there is no video, where the state alone does not say it."""
     if task.error is not None:
         return task.error.message + (f" ({task.error.code})" if task.error.code else "")
+    if state == "not_found" and not find_task_id(task.task_id):
+        return "This is no task id."
     if state == "not_found":
         return "The API knows no such task for this account. Check the id."
     if state == "unknown" and failure is None:

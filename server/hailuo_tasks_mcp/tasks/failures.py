@@ -3,7 +3,9 @@
 import re
 from typing import Literal
 
-FailureKind = Literal["refused_content", "unavailable_model", "cancelled", "transient", "other"]
+FailureKind = Literal[
+    "refused_content", "unavailable_model", "cancelled", "no_output", "transient", "other"
+]
 
 _KINDS_BY_CODE: dict[str, FailureKind] = {
     "content_policy": "refused_content",
@@ -12,6 +14,7 @@ _KINDS_BY_CODE: dict[str, FailureKind] = {
     "unprocessable_entity_error": "refused_content",
     "model_unavailable": "unavailable_model",
     "cancelled": "cancelled",
+    "no_output": "no_output",
     "api_error": "transient",
     "server_error": "transient",
     "timeout": "transient",
@@ -20,7 +23,7 @@ _KINDS_BY_CODE: dict[str, FailureKind] = {
     "rate_limit_error": "transient",
 }
 
-# Where the code does not say it. The first that fits decides.
+# Where the code does not say it, or only that something failed. The first that fits decides.
 _KINDS_BY_WORDS: tuple[tuple[re.Pattern[str], FailureKind], ...] = (
     (
         re.compile(r"no channel available|model\b.{0,60}\b(not|un)[ -]?available", re.IGNORECASE),
@@ -47,6 +50,7 @@ _KINDS_BY_WORDS: tuple[tuple[re.Pattern[str], FailureKind], ...] = (
 def failure_kind(code: str | None, message: str) -> FailureKind:
     """Return what kind of failure the API's code and words stand for."""
     by_code = _KINDS_BY_CODE.get(code or "")
-    if by_code is not None:
+    if by_code not in {None, "transient"}:
         return by_code
-    return next((kind for words, kind in _KINDS_BY_WORDS if words.search(message)), "other")
+    by_words = next((kind for words, kind in _KINDS_BY_WORDS if words.search(message)), None)
+    return by_words or by_code or "other"

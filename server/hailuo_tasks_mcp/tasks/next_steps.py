@@ -35,13 +35,15 @@ FAILED_STEPS: Mapping[FailureKind, str] = {
     "unavailable_model": "Tell the user: the model is unavailable, and every repeat will be "
     "refused until the platform has it again. It was not charged.",
     "cancelled": "Tell the user that it was cancelled.",
+    # Ended well, as far as the platform says, so it may have been charged.
+    "no_output": "Tell the user that it ended without a video.",
     "transient": "Tell the user: this may pass, so another try, which is a new generation with a "
     "new task id, may succeed. It was not charged.",
     "other": "Tell the user why it failed. It was not charged.",
 }
 """What to do about a task that failed; a try is offered only where it can help."""
 
-EXPIRED_LINKS = f"Links live {LINK_DAYS} days (per Hailuo's docs), so probably expired"
+EXPIRED_LINKS = f"links probably expired (Hailuo's docs: {LINK_DAYS} days)"
 NOT_FOUND_STEP = (
     "Ask the user to check the task id: neither MiniMax H3 nor Hailuo knows it for this account."
 )
@@ -71,7 +73,7 @@ def final_step(task: TaskSummary, *, links_expired: bool) -> str | None:
         steps.append(f"{task.failed_videos} of {total} videos failed and will not come")
     if links_expired:
         steps.append(EXPIRED_LINKS)
-    return "; ".join([*steps, "tell the user."]) if steps else None
+    return _capitalized("; ".join([*steps, "tell the user."])) if steps else None
 
 
 def next_step(
@@ -137,7 +139,8 @@ def batch_next_step(
     if partly := [task.task_id for task in tasks if task.failed_videos]:
         steps.append(f"Some videos of {_ids(partly)} failed and will not come; tell the user.")
     if expired_ids:
-        steps.append(f"{EXPIRED_LINKS} in {len(expired_ids)} tasks; tell the user.")
+        expired = f"{EXPIRED_LINKS} for {len(expired_ids)} of {len(tasks)}; tell the user."
+        steps.append(_capitalized(expired))
     if any(not task.final for task in tasks):
         steps.append(_open_step(tasks, failures, records, max_wait_seconds))
     return " ".join(steps) or None
@@ -178,6 +181,10 @@ def _open_step(
     call = f"{RETRIEVE_TASKS_BATCH}(task_ids={ids}, wait_seconds={max_wait_seconds})"
     waiting = _waiting_call(call, "none runs any more", retry_after, max_wait_seconds)
     return f"{step}: {waiting}{unknown_step}."
+
+
+def _capitalized(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _ids(task_ids: Sequence[str]) -> str:

@@ -33,9 +33,10 @@ class Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-_TASK_ID = re.compile(rf"[A-Za-z0-9_.:-]{{1,{MAX_TASK_ID_LENGTH}}}")
+# Punctuation alone, as is left over where an object is split, is none.
+_TASK_ID = re.compile(rf"(?=.*[A-Za-z0-9])[A-Za-z0-9_.:-]{{1,{MAX_TASK_ID_LENGTH}}}")
 _UUID = re.compile(
-    r"(?<![0-9a-z-])[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![0-9a-z-])",
+    r"(?<![0-9a-z])[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![0-9a-z])",
     re.IGNORECASE,
 )
 # Quotes and brackets in which people and models put an id.
@@ -76,14 +77,15 @@ TaskId = Annotated[str, AfterValidator(_one_task_id)]
 
 # No id holds any of these; hosts and models write lists with all of them.
 _ID_SEPARATORS = re.compile(r"""[\s,;，、；"'\[\]]+""")
-_LABEL = re.compile(r"(task[_-]?)?ids?\s*[:=]?", re.IGNORECASE)
+# What is left between them: punctuation, and names such as `task_ids:`.
+_NO_ID = re.compile(r"[\W_]*|(task[_-]?)?ids?\s*[:=]?", re.IGNORECASE)
 
 
 def _split_ids(value: object) -> object:
     """Split a list that arrived as one string: JSON, "a, b", or a bare id."""
     if isinstance(value, str):
         parts = _ID_SEPARATORS.split(value)
-        value = [part for part in parts if part and not _LABEL.fullmatch(part)]
+        value = [part for part in parts if not _NO_ID.fullmatch(part)]
     if isinstance(value, list) and len(value) > _MAX_GIVEN_IDS:
         raise _wrong_count(len(value))
     return value
