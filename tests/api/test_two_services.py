@@ -6,9 +6,14 @@ from typing import Any
 import httpx
 import pytest
 
+<<<<<<< HEAD
 from hailuo_tasks_mcp.api.client import open_client
 from hailuo_tasks_mcp.api.results import LookupResult
 from hailuo_tasks_mcp.errors import UnreachableError, UpstreamError
+=======
+from hailuo_tasks_mcp.api.client import LookupResult, open_client
+from hailuo_tasks_mcp.errors import SettingsError, UnreachableError, UpstreamError
+>>>>>>> 91b1d7ec09d56892e804772fa223964f0e8a219f
 from helpers import clock, raises, settings, task_ids
 from two_services import TwoServices, h3_tasks, hailuo_tasks
 
@@ -114,6 +119,18 @@ async def test_the_fault_of_one_service_hides_nothing_that_the_other_knows(broke
     # Neither of these may be called not found.
     assert result.failures.keys() == {unknown, "x"}
     assert all(failure.kind is UpstreamError for failure in result.failures.values())
+
+
+@pytest.mark.parametrize("ids", [["a"], ["a", "b"]])
+async def test_a_proxy_that_refuses_one_service_is_not_asked_for_the_other(ids: list[str]) -> None:
+    api = TwoServices(hailuo=hailuo_tasks("a"))
+    api.services["minimax"].fault = lambda _: httpx.ProxyError("407 Proxy Authentication Required")
+
+    with raises(SettingsError, match="The proxy refuses"):
+        await look_up(api, *ids)
+
+    # It may lock out a user whom it refuses again and again.
+    assert api.sent == [("minimax", ids)]
 
 
 @pytest.mark.parametrize("hanging", ["hailuo", "minimax"])

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from hailuo_tasks_mcp.api.client import LookupResult
 from hailuo_tasks_mcp.api.records import read_record
+from hailuo_tasks_mcp.api.results import LookupResult
 from hailuo_tasks_mcp.api.services import ServiceName
 from hailuo_tasks_mcp.tasks.answers import TaskSummary
 from hailuo_tasks_mcp.tasks.summarize import summarize_batch, summarize_task

@@ -17,7 +17,7 @@ from hailuo_tasks_mcp.api.lookups import LookupSender
 from hailuo_tasks_mcp.api.records import TaskRecord
 from hailuo_tasks_mcp.api.results import LOOKUP_SECONDS, LookupResult
 from hailuo_tasks_mcp.api.services import SERVICES, Service
-from hailuo_tasks_mcp.errors import Failure, TokenMissingError, UnreachableError
+from hailuo_tasks_mcp.errors import Failure, SettingsError, TokenMissingError, UnreachableError
 from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import Settings
 
@@ -201,6 +201,11 @@ def _result(ids: Sequence[str], outcomes: Mapping[str, Outcome]) -> LookupResult
     return result
 
 
+def _concerns_every_service(outcome: Outcome | _Unanswered) -> bool:
+    """Return whether another service would fail in the same way: it is reached in the same way."""
+    return isinstance(outcome, Failure) and issubclass(outcome.kind, SettingsError)
+
+
 class _Search:
     """One look-up of some ids, at every service that may know them."""
 
@@ -295,6 +300,8 @@ class _Search:
                 # No other service knows it.
                 continue
             if UNANSWERED in outcomes.values() and not hedge:
+                continue
+            if any(map(_concerns_every_service, outcomes.values())):
                 continue
             unasked = [
                 service
