@@ -1,28 +1,20 @@
 """The server as a whole: how it identifies itself, and what it keeps open."""
 
-<<<<<<< HEAD
 import logging
-=======
 from dataclasses import replace
->>>>>>> 91b1d7ec09d56892e804772fa223964f0e8a219f
 
 import httpx
 import pytest
 from mcp import Client, MCPError
 from mcp_types import INVALID_PARAMS
 
-<<<<<<< HEAD
-from hailuo_tasks_mcp import __version__
+from hailuo_tasks_mcp import __version__, server
 from hailuo_tasks_mcp.logs import RedactingFormatter
 from hailuo_tasks_mcp.redaction import Redactor
-from hailuo_tasks_mcp.server import create_server
-=======
-from hailuo_tasks_mcp import __version__, server
 from hailuo_tasks_mcp.server import ABILITIES, create_server
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tools.catalog import tools_for
 from hailuo_tasks_mcp.tools.tool import Tool
->>>>>>> 91b1d7ec09d56892e804772fa223964f0e8a219f
 from helpers import HailuoAlone, ScriptedApi, data_of, settings
 
 

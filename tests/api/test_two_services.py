@@ -6,14 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-<<<<<<< HEAD
 from hailuo_tasks_mcp.api.client import open_client
 from hailuo_tasks_mcp.api.results import LookupResult
-from hailuo_tasks_mcp.errors import UnreachableError, UpstreamError
-=======
-from hailuo_tasks_mcp.api.client import LookupResult, open_client
 from hailuo_tasks_mcp.errors import SettingsError, UnreachableError, UpstreamError
->>>>>>> 91b1d7ec09d56892e804772fa223964f0e8a219f
 from helpers import clock, raises, settings, task_ids
 from two_services import TwoServices, h3_tasks, hailuo_tasks
 
