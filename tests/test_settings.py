@@ -194,8 +194,8 @@ def test_all_that_cannot_be_used_is_one_problem_of_a_call_and_one_of_each_variab
     assert error_text(broken.problem, "model") == (
         "ACEDATACLOUD_API_TOKEN holds a placeholder, not a token; HAILUO_REQUEST_TIMEOUT_SECONDS "
         "must be a number of seconds above 0 and at most 40; HAILUO_LOG_LEVEL must be one of "
-        "DEBUG, INFO, WARNING, ERROR, CRITICAL. Ask the user to correct each of them, and to restart this "
-        "server."
+        "DEBUG, INFO, WARNING, ERROR, CRITICAL. Ask the user to correct each of them, and to "
+        "restart this server."
     )
     # What can be used is.
     assert broken.max_wait_seconds == 240

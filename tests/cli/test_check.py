@@ -34,6 +34,10 @@ from helpers import (
 from repository import variables_that_are_read
 
 NO_PROXY_AT_ALL = "The environment names no proxy that can be used (http, https, socks5, socks5h)"
+PUT_A_TOKEN = (
+    "Put a token in its place, without brackets; create one at https://platform.acedata.cloud."
+)
+TOKENS = ("token at MiniMax H3", "token at Hailuo")
 IMPOSSIBLE_ID = "00000000-0000-0000-0000-000000000000"
 
 
@@ -66,8 +70,9 @@ def test_all_is_well_in_the_sandbox(
         "ok    HAILUO_LOG_LEVEL: WARNING, the default",
         "skip  network: the sandbox is in this process",
     ]
-    assert lines[3].startswith("ok    token: accepted by the sandbox (")
-    assert lines[4:] == ["All is well."]
+    for line, step in zip(lines[3:5], TOKENS, strict=True):
+        assert line.startswith(f"ok    {step}: accepted by the sandbox (")
+    assert lines[5:] == ["All is well."]
 
 
 def test_in_the_sandbox_what_is_set_does_not_matter(
@@ -113,23 +118,108 @@ def test_without_a_token_it_says_which_variable_to_set(
     ) in out
     # The rest of the way is looked at all the same, but nothing is sent.
     assert "connection: " in out
-    assert "token: " not in out
+    assert "token at" not in out
     assert out.endswith("Not all is well: see FAIL.\n")
 
 
-def test_a_setting_that_cannot_be_used_is_all_that_is_told(
+def test_all_settings_that_cannot_be_used_are_told_and_nothing_is_sent(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("ACEDATACLOUD_API_TOKEN", "YOUR-TOKEN")
     monkeypatch.setenv("HAILUO_MAX_WAIT_SECONDS", "soon")
+    monkeypatch.setenv("HAILUO_REQUEST_TIMEOUT_SECONDS", "20")
 
     assert main(["check"]) == 1
 
     _, *lines = capsys.readouterr().out.splitlines()
     assert lines == [
-        "FAIL  settings: HAILUO_MAX_WAIT_SECONDS must be a whole number of seconds from 1 to 3600",
+        "FAIL  ACEDATACLOUD_API_TOKEN: holds a placeholder, not a token",
+        f"      {PUT_A_TOKEN}",
+        "ok    ACEDATACLOUD_API_BASE_URL: https://api.acedata.cloud, the default",
+        "ok    HAILUO_REQUEST_TIMEOUT_SECONDS: 20",
+        "FAIL  HAILUO_MAX_WAIT_SECONDS: must be a whole number of seconds from 1 to 3600",
         "      Correct it, or unset it to use the default.",
+        "ok    HAILUO_LOG_LEVEL: WARNING, the default",
         "Not all is well: see FAIL.",
     ]
+
+
+def test_a_missing_token_is_told_beside_another_setting_that_cannot_be_used(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HAILUO_LOG_LEVEL", "loud")
+
+    assert main(["check"]) == 1
+
+    out = capsys.readouterr().out
+    assert "FAIL  ACEDATACLOUD_API_TOKEN: not set\n" in out
+    assert "FAIL  HAILUO_LOG_LEVEL: must be one of DEBUG, INFO" in out
+
+
+def test_a_token_in_quotes_is_told_and_not_repeated(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACEDATACLOUD_API_TOKEN", f'"{TOKEN}"')
+
+    assert main(["check"]) == 1
+
+    out = capsys.readouterr().out
+    assert (
+        "FAIL  ACEDATACLOUD_API_TOKEN: holds its token in quotes\n      Remove these quotes.\n"
+        in out
+    )
+    assert TOKEN[-4:] not in out
+
+
+def test_in_the_sandbox_the_log_level_is_still_checked(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HAILUO_LOG_LEVEL", "loud")
+
+    assert main(["check", "--sandbox"]) == 1
+
+    assert "FAIL  HAILUO_LOG_LEVEL: must be one of" in capsys.readouterr().out
+
+
+class TwoServices(httpx.AsyncBaseTransport):
+    """Answers at each service's path as it is told to."""
+
+    def __init__(self, *, minimax: httpx.Response, hailuo: httpx.Response) -> None:
+        self.services = {
+            "/minimax/tasks": ScriptedApi(minimax),
+            "/hailuo/tasks": ScriptedApi(hailuo),
+        }
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self.services[request.url.path].handle_async_request(request)
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (httpx.Response(403, json={"error": {"code": "disabled"}}), "denied access"),
+        (httpx.Response(503), "The API failed (HTTP 503)"),
+    ],
+)
+async def test_each_service_is_told_by_itself(
+    failing: int, answer: httpx.Response, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fine = httpx.Response(200, json={})
+    answers = [fine, fine]
+    answers[failing] = answer
+    api = TwoServices(minimax=answers[0], hailuo=answers[1])
+
+    # With the sandbox's settings there is no route to look at first.
+    assert await check.run_check(startup(api, sandbox=True), as_json=True) == 1
+
+    told = json.loads(capsys.readouterr().out)["checks"][-2:]
+    assert [finding["step"] for finding in told] == list(TOKENS)
+    assert told[failing]["verdict"] == "FAIL"
+    assert words in told[failing]["detail"]
+    assert told[1 - failing]["verdict"] == "ok"
+    asked = [service.questions[0] for service in api.services.values()]
+    assert asked == [{"action": "retrieve", "id": IMPOSSIBLE_ID}] * 2
 
 
 @pytest.mark.real_time
@@ -160,14 +250,17 @@ async def test_the_token_is_tried_with_an_id_that_cannot_exist(
     async with listening(http_answer({})) as (address, heard):
         found = await findings(capsys, api_base_url=f"http://{address}", max_wait_seconds=240)
 
-    steps = ("name", "connection", "TLS", "token")
-    assert verdicts(found, *steps) == ["ok", "ok", "skip", "ok"]
+    steps = ("name", "connection", "TLS", *TOKENS)
+    assert verdicts(found, *steps) == ["ok", "ok", "skip", "ok", "ok"]
     assert found["TLS"]["detail"] == "plain http, to this machine only"
-    assert all(found[step]["seconds"] >= 0 for step in ("name", "connection", "token"))
+    assert all(found[step]["seconds"] >= 0 for step in ("name", "connection", *TOKENS))
     assert found["HAILUO_MAX_WAIT_SECONDS"]["detail"] == "240"
-    (request,) = heard
-    assert IMPOSSIBLE_ID.encode() in request
-    assert b"Bearer " + TOKEN.encode() in request
+    paths = {request.partition(b" HTTP/")[0] for request in heard}
+    assert paths == {b"POST /minimax/tasks", b"POST /hailuo/tasks"}
+    assert len(heard) == 2
+    for request in heard:
+        assert IMPOSSIBLE_ID.encode() in request
+        assert b"Bearer " + TOKEN.encode() in request
 
 
 @pytest.mark.parametrize(
@@ -202,7 +295,7 @@ async def test_what_the_api_says_of_the_token_is_told_with_what_to_do(
     assert await check.run_check(sandboxed, as_json=False) == 1
 
     failed, told, end = capsys.readouterr().out.splitlines()[-3:]
-    assert failed.startswith("FAIL  token: ")
+    assert failed.startswith("FAIL  token at Hailuo: ")
     assert detail in failed
     assert told.startswith("      ")
     assert remedy in told
@@ -213,7 +306,7 @@ async def test_what_the_api_says_of_the_token_is_told_with_what_to_do(
 async def test_a_name_that_cannot_be_found_ends_the_way(capsys: pytest.CaptureFixture[str]) -> None:
     found = await findings(capsys, api_base_url="https://api.invalid")
 
-    assert verdicts(found, "name", "connection", "token") == ["FAIL", "", ""]
+    assert verdicts(found, "name", "connection", *TOKENS) == ["FAIL", "", "", ""]
     assert found["name"]["detail"].startswith("api.invalid:443: ")
     assert "ACEDATACLOUD_API_BASE_URL" in found["name"]["remedy"]
 
@@ -227,7 +320,7 @@ async def test_a_port_where_nothing_listens_ends_the_way(
         address = f"127.0.0.1:{bound.getsockname()[1]}"
         found = await findings(capsys, api_base_url=f"http://{address}")
 
-    assert verdicts(found, "name", "connection", "token") == ["ok", "FAIL", ""]
+    assert verdicts(found, "name", "connection", *TOKENS) == ["ok", "FAIL", "", ""]
     assert found["connection"]["detail"] == f"{address}: Connection refused"
     assert "HTTPS_PROXY" in found["connection"]["remedy"]
 
@@ -278,7 +371,7 @@ async def test_a_certificate_of_the_users_own_authority_is_trusted_through_ssl_c
 ) -> None:
     found, _ = await behind_tls(capsys, certified(trusted_authority))
 
-    assert verdicts(found, "name", "connection", "TLS", "token") == ["ok"] * 4
+    assert verdicts(found, "name", "connection", "TLS", *TOKENS) == ["ok"] * 5
     assert found["TLS"]["detail"] == "TLSv1.3, the certificate is good"
 
 
@@ -288,7 +381,7 @@ async def test_a_certificate_that_is_not_trusted_is_told_with_what_to_do(
 ) -> None:
     found, heard = await behind_tls(capsys, certified(authority))
 
-    assert verdicts(found, "connection", "TLS", "token") == ["ok", "FAIL", ""]
+    assert verdicts(found, "connection", "TLS", *TOKENS) == ["ok", "FAIL", "", ""]
     assert "unable to get local issuer certificate" in found["TLS"]["detail"]
     assert "SSL_CERT_FILE" in found["TLS"]["remedy"]
     assert heard == []
@@ -300,7 +393,7 @@ async def test_a_certificate_for_another_name_is_told(
 ) -> None:
     found, heard = await behind_tls(capsys, certified(trusted_authority, "api.test"))
 
-    assert verdicts(found, "connection", "TLS", "token") == ["ok", "FAIL", ""]
+    assert verdicts(found, "connection", "TLS", *TOKENS) == ["ok", "FAIL", "", ""]
     assert heard == []
     assert "Hostname mismatch" in found["TLS"]["detail"]
     assert "ACEDATACLOUD_API_BASE_URL" in found["TLS"]["remedy"]
@@ -320,7 +413,7 @@ async def test_what_does_not_speak_tls_is_told(
     async with raw_server(saying(greeting)) as address:
         found = await findings(capsys, api_base_url=f"https://{address}")
 
-    assert verdicts(found, "connection", "TLS", "token") == ["ok", "FAIL", ""]
+    assert verdicts(found, "connection", "TLS", *TOKENS) == ["ok", "FAIL", "", ""]
     assert found["TLS"]["detail"] == f"{address}: {reason}"
     assert found["TLS"]["remedy"].startswith("Check the scheme, the host and the port of ")
 
@@ -339,9 +432,9 @@ async def test_a_proxy_that_speaks_tls_is_looked_at_as_far_as_its_certificate(
             UntrustedCertificateError, match=r"The certificate of api.invalid or of the proxy"
         ):
             async with open_client(settings(api_base_url="https://api.invalid")) as client:
-                await client.retrieve("t")
+                await client.look_up(["t"])
 
-    assert verdicts(found, "proxy", "connection", "TLS", "token") == ["ok", "ok", "FAIL", ""]
+    assert verdicts(found, "proxy", "connection", "TLS", *TOKENS) == ["ok", "ok", "FAIL", "", ""]
     assert found["TLS"]["detail"].startswith(f"{proxy}: unable to get local issuer certificate")
 
 
@@ -358,9 +451,15 @@ async def test_a_socks_proxy_that_is_none_is_told(
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
 
-    assert verdicts(found, "proxy", "connection", "TLS", "token") == ["ok", "ok", "skip", "FAIL"]
-    assert "does not speak SOCKS5" in found["token"]["detail"]
-    assert found["token"]["remedy"] == "Correct or unset HTTPS_PROXY, ALL_PROXY and NO_PROXY."
+    assert verdicts(found, "proxy", "connection", "TLS", *TOKENS) == [
+        "ok",
+        "ok",
+        "skip",
+        "FAIL",
+        "FAIL",
+    ]
+    assert "does not speak SOCKS5" in found[TOKENS[0]]["detail"]
+    assert found[TOKENS[0]]["remedy"] == "Correct or unset HTTPS_PROXY, ALL_PROXY and NO_PROXY."
 
 
 @pytest.mark.real_time
@@ -384,7 +483,7 @@ async def test_what_passes_no_proxy_is_not_stopped_by_a_bad_one(
     async with listening(http_answer({})) as (address, _):
         found = await findings(capsys, api_base_url=f"http://{address}")
 
-    assert verdicts(found, "token") == ["ok"]
+    assert verdicts(found, *TOKENS) == ["ok", "ok"]
 
 
 @pytest.mark.real_time
@@ -412,12 +511,12 @@ async def test_with_a_proxy_the_way_to_the_proxy_is_looked_at(
         monkeypatch.setenv("HTTPS_PROXY", f"http://someone:secret-word@{proxy}")
         found = await findings(capsys, api_base_url="https://api.invalid")
 
-    steps = ("proxy", "name", "connection", "TLS", "token")
-    assert verdicts(found, *steps) == ["ok", "ok", "ok", "skip", "FAIL"]
+    steps = ("proxy", "name", "connection", "TLS", *TOKENS)
+    assert verdicts(found, *steps) == ["ok", "ok", "ok", "skip", "FAIL", "FAIL"]
     assert found["proxy"]["detail"] == f"requests go through {proxy}"
     assert found["TLS"]["detail"] == "the proxy is in between"
-    assert "refuses to reach https://api.invalid" in found["token"]["detail"]
-    assert "HTTPS_PROXY" in found["token"]["remedy"]
+    assert "refuses to reach https://api.invalid" in found[TOKENS[0]]["detail"]
+    assert "HTTPS_PROXY" in found[TOKENS[0]]["remedy"]
     assert "secret-word" not in json.dumps(found)
     assert heard[0].startswith(b"CONNECT api.invalid:443 ")
 
@@ -440,13 +539,13 @@ async def test_a_proxy_that_opens_tls_is_told_with_what_to_do(
         monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy}")
         found = await findings(capsys, api_base_url="https://api.invalid")
 
-    assert verdicts(found, "connection", "TLS", "token") == ["ok", "skip", "FAIL"]
-    assert found["token"]["detail"] == (
+    assert verdicts(found, "connection", "TLS", *TOKENS) == ["ok", "skip", "FAIL", "FAIL"]
+    assert found[TOKENS[0]]["detail"] == (
         "The certificate of api.invalid is not trusted (unable to get local issuer certificate)"
     )
-    assert "SSL_CERT_FILE" in found["token"]["remedy"]
-    # It will not be trusted a second later.
-    assert len(asked) == 1
+    assert "SSL_CERT_FILE" in found[TOKENS[0]]["remedy"]
+    # Once for each service: it will not be trusted a second later.
+    assert len(asked) == 2
 
 
 @pytest.mark.real_time
@@ -540,7 +639,7 @@ async def test_what_goes_to_this_machine_in_the_clear_passes_no_proxy(
         found = await findings(capsys, api_base_url=f"http://{address}")
 
     assert "proxy" not in found
-    assert verdicts(found, "token") == ["ok"]
+    assert verdicts(found, *TOKENS) == ["ok", "ok"]
 
 
 @pytest.mark.real_time
@@ -553,7 +652,8 @@ async def test_every_variable_that_is_read_is_told(capsys: pytest.CaptureFixture
 
 async def test_a_problem_of_the_settings_sends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     api = ScriptedApi(httpx.Response(200, json={}))
-    broken = startup(api, problem=SettingsError("It is wrong").failure)
+    wrong = SettingsError("It is wrong", variable="HAILUO_LOG_LEVEL").failure
+    broken = startup(api, problem=wrong, problems=(wrong,))
 
     assert await check.run_check(broken, as_json=False) == 1
 
