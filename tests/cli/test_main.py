@@ -15,7 +15,6 @@ import pytest
 from hailuo_tasks_mcp import __version__
 from hailuo_tasks_mcp.cli.main import main
 from hailuo_tasks_mcp.sandbox.server import bind_sandbox
-from hailuo_tasks_mcp.tools.arguments import MAX_TASK_IDS
 from helpers import DOCUMENTED_ID, PATIENCE_SECONDS
 from repository import ROOT, variables_that_are_read
 from stdio_process import measured_command
@@ -60,13 +59,6 @@ def test_help_names_every_variable_that_is_read(capsys: pytest.CaptureFixture[st
 
     named = re.findall(r"[A-Z]+(?:_[A-Z]+)+", capsys.readouterr().out)
     assert named == variables_that_are_read()
-
-
-def test_help_tells_how_many_ids_are_taken(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["retrieve", "--help"])
-
-    assert f"up to {MAX_TASK_IDS} of them" in capsys.readouterr().out
 
 
 @pytest.mark.real_time
