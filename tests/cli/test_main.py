@@ -172,9 +172,14 @@ async def test_the_sandbox_is_served_and_tells_how_to_use_it() -> None:
             process.kill()
             await process.wait()
 
-    assert (
-        f"ACEDATACLOUD_API_BASE_URL={url} ACEDATACLOUD_API_TOKEN=sandbox hailuo-tasks-mcp" in told
+    (command,) = re.findall(r"^  (ACEDATACLOUD_API_BASE_URL=.*)$", told, re.MULTILINE)
+    assert f"={url} ACEDATACLOUD_API_TOKEN=sandbox /" in command
+    # Wherever it is pasted, and whatever is on the path there.
+    shell = ("/bin/sh", "-c", f"{command} --version")
+    pasted = subprocess.run(  # noqa: S603, ASYNC221 - the command is ours, and nothing else runs
+        shell, capture_output=True, text=True, check=True, cwd="/", env={"PATH": "/bin"}
     )
+    assert pasted.stdout == f"hailuo-tasks-mcp {__version__}\n"
     assert DOCUMENTED_ID in told
     assert response.json()["id"] == DOCUMENTED_ID
     assert (err, process.returncode) == (b"", -signal.SIGINT)

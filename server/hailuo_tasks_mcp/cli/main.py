@@ -17,6 +17,16 @@ from hailuo_tasks_mcp.settings import VARIABLES
 SERVE = "serve"
 DEFAULT_SANDBOX_PORT = 8787
 _HIGHEST_PORT = 65535
+# Those that `config` knows; here, so that `--help` loads no command.
+HOSTS = (
+    "claude-code",
+    "claude-desktop",
+    "cursor",
+    "vscode",
+    "codex",
+    "gemini",
+    "cherry-studio",
+)
 # A person at a terminal is more patient than a host.
 HIGHEST_WAIT_SECONDS = 3600
 _SANDBOX_HELP = "use made-up tasks from an embedded sandbox; needs no token and no network"
@@ -88,7 +98,14 @@ def _parser() -> argparse.ArgumentParser:
     retrieve.add_argument(
         "--json", action="store_true", help="print what a model gets, or an error, as one object"
     )
-    for command in (check, retrieve):
+    config = _add_command(
+        commands,
+        "config",
+        "print what to paste so that an MCP host starts this installation",
+        epilog="The block goes to stdout, without a token; where it goes, to stderr.",
+    )
+    config.add_argument("host", choices=HOSTS, metavar="HOST", help=f"one of {', '.join(HOSTS)}")
+    for command in (check, retrieve, config):
         # After the command's name as well as before it.
         command.add_argument(
             "--sandbox", action="store_true", default=argparse.SUPPRESS, help=_SANDBOX_HELP

@@ -5,6 +5,7 @@ import socket
 import uvicorn
 from starlette.applications import Starlette
 
+from hailuo_tasks_mcp.installation import own_command, shell_command
 from hailuo_tasks_mcp.sandbox.app import SANDBOX_TOKEN, create_sandbox
 from hailuo_tasks_mcp.sandbox.tasks import (
     DOCUMENTED_TASK_ID,
@@ -48,12 +49,13 @@ def serve_sandbox(port: int) -> None:
 
 
 def _how_to_use(url: str) -> str:
+    variables = {BASE_URL_VARIABLE: url, TOKEN_VARIABLE: SANDBOX_TOKEN}
     return f"""\
 SANDBOX of the Hailuo API at {url}: its tasks and videos are made up.
 
 Point the server at it with two variables:
 
-  {BASE_URL_VARIABLE}={url} {TOKEN_VARIABLE}={SANDBOX_TOKEN} hailuo-tasks-mcp
+  {shell_command(own_command(), variables)}
 
 Tasks that it starts with:
 
