@@ -74,11 +74,33 @@ class TwoServices(httpx.AsyncBaseTransport):
         self.limit = limit
         self.sent: list[tuple[str, list[str]]] = []
         self.seconds: list[float] = []
+        self.payloads: list[Json] = []
         self.in_flight = 0
         self.most_in_flight = 0
 
+    @property
+    def requested(self) -> dict[str, list[str]]:
+        """Return which ids each service was sent, in the order of the requests."""
+        requested: dict[str, list[str]] = {name: [] for name in self.services}
+        for name, ids in self.sent:
+            requested[name] += ids
+        return requested
+
+    def know(self, service: str, *task_ids: str, **fields: Any) -> None:
+        """Have a service know tasks: succeeded ones, or with other fields."""
+        make = h3 if service == "minimax" else succeeded
+        for task_id in task_ids:
+            record = {"id": task_id, **fields} if fields else make(task_id)
+            self.services[service].records[task_id] = record
+
+    def fail(self, response: httpx.Response) -> None:
+        """Have both services answer so, whatever they are sent."""
+        for service in self.services.values():
+            service.fault = lambda _: response
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         payload = json.loads(request.content)
+        self.payloads.append(payload)
         name = PATHS[request.url.path]
         service = self.services[name]
         self.sent.append((name, payload.get("ids") or [payload["id"]]))

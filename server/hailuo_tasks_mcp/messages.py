@@ -16,8 +16,11 @@ from hailuo_tasks_mcp.errors import (
     RateLimitedError,
     RequestRejectedError,
     SettingsError,
+    SeveralSettingsError,
     TokenMalformedError,
     TokenMissingError,
+    TokenPlaceholderError,
+    TokenQuotedError,
     TokenRejectedError,
     UnreachableError,
     UnreadableResponseError,
@@ -111,6 +114,20 @@ _REMEDIES: dict[type[HailuoTasksError], _Remedy] = {
     TokenMalformedError: _Remedy(
         model="Ask the user to copy the token again and to restart this server.",
         person="Copy the token again.",
+    ),
+    TokenPlaceholderError: _Remedy(
+        model="Ask the user to put a token in its place, without brackets, in this server's "
+        f"configuration and to restart it; a token is made at {PLATFORM_URL}.",
+        person=f"Put a token in its place, without brackets; create one at {PLATFORM_URL}.",
+    ),
+    TokenQuotedError: _Remedy(
+        model="Ask the user to remove these quotes in this server's configuration and to restart "
+        "it.",
+        person="Remove these quotes.",
+    ),
+    SeveralSettingsError: _Remedy(
+        model="Ask the user to correct each of them, and to restart this server.",
+        person="Correct each of them; hailuo-tasks-mcp check says how.",
     ),
     NetworkConfigurationError: _Remedy(
         model="Ask the user to correct or unset {variables} for this server, and to restart it.",

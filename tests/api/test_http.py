@@ -474,7 +474,9 @@ async def test_a_transport_error_keeps_nothing_of_the_attempt_in_memory() -> Non
             held.append(weakref.ref(large))
             raise httpx.ReadError("reset")
 
-    async with Client(create_server(settings(), transport=HailuoAlone(FailingTransport()))) as client:
+    async with Client(
+        create_server(settings(), transport=HailuoAlone(FailingTransport()))
+    ) as client:
         gc.disable()
         try:
             for _ in range(3):

@@ -30,7 +30,23 @@ def test_the_demo_shows_a_complete_conversation(capfd: pytest.CaptureFixture[str
         "error: The API rejected the token",
     ):
         assert words in shown
-    assert len(shown.splitlines()) < 50
+    assert len(shown.splitlines()) < 60
+
+
+def test_the_demo_fits_80_columns_and_ends_with_what_to_paste(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whatever is waited for, it is done.
+    monkeypatch.setattr(demo, "LEFT_TO_RUN_SECONDS", 0.0)
+    main(["demo"])
+    shown = capfd.readouterr().out
+    main(["config", "claude-code"])
+    block = capfd.readouterr().out
+
+    # A URL and a path stay in one piece.
+    wide = [line for line in shown.splitlines() if len(line) > 80 and " " in line.strip()]
+    assert [line for line in wide if line not in block] == []
+    assert shown.endswith(f"\n\n{block}")
 
 
 @pytest.mark.parametrize(

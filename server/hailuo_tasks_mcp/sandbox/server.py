@@ -5,6 +5,7 @@ import socket
 import uvicorn
 from starlette.applications import Starlette
 
+from hailuo_tasks_mcp.installation import own_command, shell_command
 from hailuo_tasks_mcp.sandbox.app import SANDBOX_TOKEN, create_sandbox
 from hailuo_tasks_mcp.sandbox.tasks import (
     CANCELLED_H3_TASK_ID,
@@ -58,13 +59,14 @@ def serve_sandbox(port: int) -> None:
 def how_to_use(url: str) -> str:
     """Return what to type to use the sandbox at this base URL, for a terminal of 80 columns."""
     # Commands stay whole where breaking them would keep them from being copied.
+    variables = {BASE_URL_VARIABLE: url, TOKEN_VARIABLE: SANDBOX_TOKEN}
     return f"""\
 SANDBOX of the Hailuo API at {url}:
 its tasks, of Hailuo and of MiniMax H3, and its videos are made up.
 
 Point the server at it with two variables:
 
-  {BASE_URL_VARIABLE}={url} {TOKEN_VARIABLE}={SANDBOX_TOKEN} hailuo-tasks-mcp
+  {shell_command(own_command(), variables)}
 
 Hailuo tasks that it starts with:
 
