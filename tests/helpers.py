@@ -227,12 +227,12 @@ async def listening(
     received: list[bytes] = []
 
     async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = await read_request(reader)
-        if MINIMAX.path.encode() in request.partition(b"\r\n")[0]:
-            # It knows no task, so that Hailuo is asked too.
+        while (
+            MINIMAX.path.encode() in (request := await read_request(reader)).partition(b"\r\n")[0]
+        ):
+            # It knows no task, so that Hailuo is asked too, over the same connection.
             writer.write(http_response({"task": None}))
             await writer.drain()
-            return
         received.append(request)
         writer.write(response)
         await writer.drain()

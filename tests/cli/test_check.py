@@ -177,10 +177,14 @@ async def test_the_token_is_checked_with_an_id_that_cannot_exist(
         (
             httpx.Response(401, json={"error": {"code": "invalid_token"}}),
             "The API rejected the token",
-            "Set ACEDATACLOUD_API_TOKEN to a token that is valid for Hailuo",
+            "Set ACEDATACLOUD_API_TOKEN to a token that is valid; create one",
         ),
         (httpx.Response(403, json={"error": {"code": "used_up"}}), "balance is used up", "Top it"),
-        (httpx.Response(404, text="<html>"), "There is no Hailuo", "Correct ACEDATACLOUD_API_BASE"),
+        (
+            httpx.Response(404, text="<html>"),
+            "There is no such API",
+            "Correct ACEDATACLOUD_API_BASE",
+        ),
         (httpx.Response(200, text="<html>"), "not JSON", "Check ACEDATACLOUD_API_BASE_URL"),
         (httpx.Response(200, json=example("retrieve")), "record of another task", "Check ACEDATA"),
         (
@@ -422,7 +426,7 @@ async def test_with_a_proxy_the_route_to_the_proxy_is_checked(
     assert verdicts(found, *steps) == ["ok", "ok", "ok", "skip", "FAIL"]
     assert found["proxy"]["detail"] == f"requests go through {proxy}"
     assert found["TLS"]["detail"] == "the proxy is in between"
-    assert "refuses to reach https://api.invalid" in found["token"]["detail"]
+    assert "refuses to reach the API at https://api.invalid" in found["token"]["detail"]
     assert "HTTPS_PROXY" in found["token"]["remedy"]
     assert "secret-word" not in json.dumps(found)
     assert received[0].startswith(b"CONNECT api.invalid:443 ")
