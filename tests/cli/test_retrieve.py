@@ -5,6 +5,7 @@ import io
 import json
 import os
 import sys
+import time
 from typing import Any
 
 import httpx
@@ -103,12 +104,36 @@ async def test_a_task_is_printed_in_one_block(capsys: pytest.CaptureFixture[str]
     )
 
 
+@pytest.mark.parametrize(
+    "given", [DOCUMENTED_ID.upper(), f"'{DOCUMENTED_ID}'", f"https://cdn.test/{DOCUMENTED_ID}.mp4"]
+)
+async def test_what_is_around_an_id_does_not_matter(
+    given: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = {"items": [example("retrieve"), succeeded("b")]}
+
+    for response, task_ids in ((example("retrieve"), [given]), (page, [given, "b"])):
+        code, out = await shown(capsys, ok(response), task_ids=task_ids)
+
+        assert code == 0
+        assert out.startswith(f"{DOCUMENTED_ID}: succeeded\n")
+
+
+async def test_what_is_no_id_is_said_to_be_none_beside_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, out = await shown(capsys, ok(succeeded("a")), task_ids=["a", "not/an/id"])
+
+    assert code == 1
+    assert out.endswith("not/an/id: not_found\n  reason   This is no task id.\n")
+
+
 async def test_each_task_of_several_has_its_block_in_the_order_given(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     page = {"items": [succeeded("a"), {**PROCESSING, "id": "b"}]}
 
-    code, out = await shown(capsys, ok(page), ok({"items": []}), task_ids=["b", "c", "a", "b "])
+    code, out = await shown(capsys, ok(page), ok({}), task_ids=["b", "c", "a", "b "])
 
     assert code == 3
     heads = [block.partition("\n")[0] for block in out.split("\n\n")]
@@ -118,7 +143,7 @@ async def test_each_task_of_several_has_its_block_in_the_order_given(
 @pytest.mark.parametrize(
     ("body", "code", "words"),
     [
-        (PROCESSING, 3, ["t: processing", "age      ", "a run takes 1-2 minutes"]),
+        (PROCESSING, 3, ["t: processing", "age      ", " s; usually 1-2 min\n"]),
         (record(), 3, ["t: pending", "age      "]),
         (
             ended(success=False, error={"code": "oops", "message": "No."}, trace_id="abc-1"),
@@ -167,7 +192,8 @@ async def test_json_is_what_a_model_gets(
 
     _, out = await shown(capsys, response, task_ids=task_ids, as_json=True)
 
-    assert out == text_of(await call(tool, argument, ScriptedApi(response))) + "\n"
+    same = await call(tool, argument, ScriptedApi(response), now=time.time)
+    assert out == text_of(same) + "\n"
 
 
 async def test_json_names_the_maximum_wait_for_models(
@@ -194,7 +220,9 @@ async def test_a_last_seen_state_is_printed_with_the_problem(
     code, out = await shown(capsys, ok(PROCESSING), httpx.Response(500), wait_seconds=20)
 
     assert code == 3
-    assert out.startswith("t: processing\n  problem  The API failed (HTTP 500). The tasks themsel")
+    assert out.startswith(
+        "t: processing\n  problem  The API failed (HTTP 500). It may pass; try again later.\n"
+    )
 
 
 async def test_a_task_that_could_not_be_looked_up_is_printed_with_the_reason(
@@ -253,7 +281,7 @@ async def test_on_a_terminal_a_wait_shows_its_progress_in_one_line(
     texts = [line.rstrip(", ") for line in lines]
     assert list(dict.fromkeys(texts)) == [
         "",
-        *(f"{second} of 60 s: processing" for second in range(5)),
+        *(f"{second} of 60 s: processing" for second in range(6)),
         "5 of 60 s: succeeded",
     ]
     # The line is removed at the end.
