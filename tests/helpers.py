@@ -138,8 +138,7 @@ def settings(**changes: Any) -> Settings:
 
 def startup(transport: httpx.AsyncBaseTransport | None = None, **changes: Any) -> Startup:
     """Return what a command starts with, with a transport in place of the network."""
-    alone = None if transport is None else HailuoAlone(transport)
-    return Startup(settings(**changes), alone, Redactor(TOKEN))
+    return Startup(settings(**changes), transport, Redactor(TOKEN))
 
 
 async def call(
@@ -227,12 +226,12 @@ async def listening(
     received: list[bytes] = []
 
     async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = await read_request(reader)
-        if MINIMAX.path.encode() in request.partition(b"\r\n")[0]:
-            # It knows no task, so that Hailuo is asked too.
+        while (
+            MINIMAX.path.encode() in (request := await read_request(reader)).partition(b"\r\n")[0]
+        ):
+            # It knows no task, so that Hailuo is asked too, over the same connection.
             writer.write(http_response({"task": None}))
             await writer.drain()
-            return
         received.append(request)
         writer.write(response)
         await writer.drain()

@@ -247,6 +247,24 @@ async def test_look_ups_of_the_same_id_at_the_same_moment_share_one_request() ->
     assert api.sent == [("minimax", ["a"])]
 
 
+@pytest.mark.parametrize("broken", [False, True])
+@pytest.mark.parametrize("later", [0, 0.1, 0.3])
+async def test_what_another_look_up_learns_meanwhile_makes_no_known_task_unknown(
+    later: float, broken: bool
+) -> None:
+    api = TwoServices(hailuo=hailuo_tasks("a"))
+    api.services["minimax"].latency_seconds = api.services["hailuo"].latency_seconds = 0.2
+    if broken:
+        api.services["minimax"].fault = lambda _: httpx.Response(404, text="<html>")
+
+    async with open_client(settings(), transport=api) as client:
+        first = asyncio.create_task(client.look_up(["a"]))
+        await asyncio.sleep(later)
+        second = await client.look_up(["a"])
+
+    assert second.records.keys() == (await first).records.keys() == {"a"}
+
+
 async def test_a_cancelled_look_up_takes_nothing_from_the_others() -> None:
     api = TwoServices(minimax=h3_tasks(*task_ids(30)))
     api.services["minimax"].latency_seconds = 1

@@ -22,6 +22,7 @@ from hailuo_tasks_mcp.errors import SettingsError, UntrustedCertificateError
 from helpers import (
     TOKEN,
     ConnectionHandler,
+    HailuoAlone,
     ScriptedApi,
     example,
     http_response,
@@ -33,6 +34,7 @@ from helpers import (
     startup,
 )
 from repository import variables_that_are_read
+from two_services import TwoServices
 
 UNUSABLE_PROXY = "The environment names no proxy that can be used (http, https, socks5, socks5h)"
 PUT_A_TOKEN = (
@@ -182,19 +184,6 @@ def test_in_the_sandbox_the_log_level_is_still_checked(
     assert "FAIL  HAILUO_LOG_LEVEL: must be one of" in capsys.readouterr().out
 
 
-class TwoServices(httpx.AsyncBaseTransport):
-    """Answers at each service's path as it is told to."""
-
-    def __init__(self, *, minimax: httpx.Response, hailuo: httpx.Response) -> None:
-        self.services = {
-            "/minimax/tasks": ScriptedApi(minimax),
-            "/hailuo/tasks": ScriptedApi(hailuo),
-        }
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return await self.services[request.url.path].handle_async_request(request)
-
-
 @pytest.mark.parametrize("failing", [0, 1])
 @pytest.mark.parametrize(
     ("answer", "words"),
@@ -206,10 +195,8 @@ class TwoServices(httpx.AsyncBaseTransport):
 async def test_each_service_is_told_by_itself(
     failing: int, answer: httpx.Response, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fine = httpx.Response(200, json={})
-    answers = [fine, fine]
-    answers[failing] = answer
-    api = TwoServices(minimax=answers[0], hailuo=answers[1])
+    api = TwoServices()
+    api.services[["minimax", "hailuo"][failing]].fault = lambda _: answer
 
     # With the sandbox's settings there is no route to look at first.
     assert await check.run_check(startup(api, sandbox=True), as_json=True) == 1
@@ -219,8 +206,7 @@ async def test_each_service_is_told_by_itself(
     assert told[failing]["verdict"] == "FAIL"
     assert words in told[failing]["detail"]
     assert told[1 - failing]["verdict"] == "ok"
-    asked = [service.payloads[0] for service in api.services.values()]
-    assert asked == [{"action": "retrieve", "id": IMPOSSIBLE_ID}] * 2
+    assert api.payloads == [{"action": "retrieve", "id": IMPOSSIBLE_ID}] * 2
 
 
 @pytest.mark.real_time
@@ -303,7 +289,7 @@ async def test_the_token_is_checked_with_an_id_that_cannot_exist(
 async def test_a_failed_token_check_is_reported_with_what_to_do(
     response: httpx.Response, detail: str, remedy: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sandboxed = startup(ScriptedApi(response), sandbox=True)
+    sandboxed = startup(HailuoAlone(ScriptedApi(response)), sandbox=True)
 
     assert await check.run_check(sandboxed, as_json=False) == 1
 

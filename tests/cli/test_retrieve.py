@@ -17,6 +17,7 @@ from hailuo_tasks_mcp.sandbox.tasks import DOCUMENTED_TIMED_TASK_ID, FAILED_TASK
 from helpers import (
     DOCUMENTED_ID,
     TIMEOUT_SECONDS,
+    HailuoAlone,
     ScriptedApi,
     call,
     ended,
@@ -42,7 +43,7 @@ async def shown(
     """Return the exit code and what was printed of the task `t`, or of those in the options."""
     task_ids = options.pop("task_ids", ["t"])
     given = {"wait_seconds": 0, "as_json": False} | options
-    code = await run_retrieve(startup(ScriptedApi(*responses)), task_ids, **given)
+    code = await run_retrieve(startup(HailuoAlone(ScriptedApi(*responses))), task_ids, **given)
     return code, capsys.readouterr().out
 
 
@@ -111,12 +112,36 @@ async def test_a_task_is_printed_in_one_block(capsys: pytest.CaptureFixture[str]
     )
 
 
+@pytest.mark.parametrize(
+    "given", [DOCUMENTED_ID.upper(), f"'{DOCUMENTED_ID}'", f"https://cdn.test/{DOCUMENTED_ID}.mp4"]
+)
+async def test_what_is_around_an_id_does_not_matter(
+    given: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = {"items": [example("retrieve"), succeeded("b")]}
+
+    for response, task_ids in ((example("retrieve"), [given]), (page, [given, "b"])):
+        code, out = await shown(capsys, ok(response), task_ids=task_ids)
+
+        assert code == 0
+        assert out.startswith(f"{DOCUMENTED_ID}: succeeded\n")
+
+
+async def test_what_is_no_id_is_said_to_be_none_beside_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, out = await shown(capsys, ok(succeeded("a")), task_ids=["a", "not/an/id"])
+
+    assert code == 1
+    assert out.endswith("not/an/id: not_found\n  reason   This is no task id.\n")
+
+
 async def test_each_task_of_several_has_its_block_in_the_order_given(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     page = {"items": [succeeded("a"), {**PROCESSING, "id": "b"}]}
 
-    code, out = await shown(capsys, ok(page), ok({"items": []}), task_ids=["b", "c", "a", "b "])
+    code, out = await shown(capsys, ok(page), ok({}), task_ids=["b", "c", "a", "b "])
 
     assert code == 3
     *heads, counts = [block.partition("\n")[0] for block in out.split("\n\n")]
@@ -127,7 +152,7 @@ async def test_each_task_of_several_has_its_block_in_the_order_given(
 @pytest.mark.parametrize(
     ("body", "code", "words"),
     [
-        (PROCESSING, 3, ["t: processing", "age      ", "usually 1-2 min"]),
+        (PROCESSING, 3, ["t: processing", "age      ", " s; usually 1-2 min\n"]),
         (record(), 3, ["t: pending", "age      "]),
         (
             ended(success=False, error={"code": "oops", "message": "No."}, trace_id="abc-1"),
@@ -183,7 +208,8 @@ async def test_json_is_what_a_model_gets(
 
     _, out = await shown(capsys, response, task_ids=task_ids, as_json=True)
 
-    assert out == text_of(await call(tool, argument, ScriptedApi(response), now=time.time)) + "\n"
+    same = await call(tool, argument, ScriptedApi(response), now=time.time)
+    assert out == text_of(same) + "\n"
 
 
 async def test_json_names_the_maximum_wait_for_models(
@@ -210,7 +236,9 @@ async def test_a_last_seen_state_is_printed_with_the_problem(
     code, out = await shown(capsys, ok(PROCESSING), httpx.Response(500), wait_seconds=20)
 
     assert code == 3
-    assert out.startswith("t: processing\n  problem  The API failed (HTTP 500). It may pass; try")
+    assert out.startswith(
+        "t: processing\n  problem  The API failed (HTTP 500). It may pass; try again later.\n"
+    )
 
 
 async def test_a_task_that_could_not_be_looked_up_is_printed_with_the_reason(
@@ -224,7 +252,9 @@ async def test_a_task_that_could_not_be_looked_up_is_printed_with_the_reason(
             first = "t0" in json.loads(request.content)["ids"]
             return ok(page) if first else httpx.Response(500)
 
-    code = await run_retrieve(startup(HalfAnApi()), task_ids, wait_seconds=0, as_json=False)
+    code = await run_retrieve(
+        startup(HailuoAlone(HalfAnApi())), task_ids, wait_seconds=0, as_json=False
+    )
 
     assert code == 1
     *blocks, counts = capsys.readouterr().out.split("\n\n")
@@ -270,7 +300,7 @@ async def test_on_a_terminal_a_wait_shows_its_progress_in_one_line(
     texts = [line.rstrip(", ") for line in lines]
     assert list(dict.fromkeys(texts)) == [
         "",
-        *(f"{second} of 60 s: processing" for second in range(5)),
+        *(f"{second} of 60 s: processing" for second in range(6)),
         "5 of 60 s: succeeded",
     ]
     # The line is removed at the end, and the bell rings.
@@ -284,7 +314,7 @@ async def test_without_a_terminal_no_progress_is_written(
 ) -> None:
     api = ScriptedApi(ok(PROCESSING), ok(succeeded("t")))
 
-    await run_retrieve(startup(api), ["t"], wait_seconds=60, as_json=False)
+    await run_retrieve(startup(HailuoAlone(api)), ["t"], wait_seconds=60, as_json=False)
 
     assert capsys.readouterr().err == ""
 

@@ -7,10 +7,8 @@ import pytest
 from mcp import Client
 
 from hailuo_tasks_mcp.server import create_server
-from helpers import NOW, clock, data_of, settings, task_ids
+from helpers import NOW, clock, data_of, settings, succeeded, task_ids
 from two_services import Json, TwoServices, running
-
-from helpers import succeeded  # isort: skip
 
 
 def unix_time() -> float:

@@ -296,7 +296,9 @@ class _Search:
             if self._record_of(task_id) is not None:
                 continue
             home = self._home(task_id)
-            if home is not None and not isinstance(outcomes.get(home), Absence):
+            # Not asked by this look-up, if another one has just found it there.
+            said = outcomes.get(home, Absence.UNKNOWN) if home else Absence.UNKNOWN
+            if not isinstance(said, Absence):
                 # No other service knows it.
                 continue
             if UNANSWERED in outcomes.values() and not hedge:

@@ -101,8 +101,12 @@ async def _call(client: Client, tool: str, arguments: dict[str, Any]) -> bool:
     return True
 
 
-async def _print_progress(progress: float, total: float | None, message: str | None) -> None:
-    print(f"  … {progress:.0f} of {total or 0:.0f} s: {message}", flush=True)
+async def _print_progress(
+    progress: float,
+    total: float | None,  # noqa: ARG001 - there is none
+    message: str | None,
+) -> None:
+    print(f"  … {progress:.0f} s: {message}", flush=True)
 
 
 def _print_fields(answer: dict[str, Any], indent: str) -> None:
