@@ -30,6 +30,7 @@ from pathlib import Path
 
 import httpx
 
+from hailuo_tasks_mcp.api.batching import COLLECT_SECONDS
 from hailuo_tasks_mcp.api.client import open_client
 from hailuo_tasks_mcp.api.records import read_record
 from hailuo_tasks_mcp.api.results import LookupResult
@@ -239,6 +240,8 @@ def poll_ours() -> Json:
 
         async def fetch(_: object, *, within_seconds: float, collect: bool) -> LookupResult:  # noqa: ARG001
             nonlocal requests
+            if collect:
+                await asyncio.sleep(COLLECT_SECONDS)
             requests += 1
             record = done_record if clock() >= RUN_SECONDS else running_record
             return LookupResult({"t": record} if record else {}, {})

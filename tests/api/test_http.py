@@ -205,6 +205,20 @@ async def test_a_retry_after_that_is_too_long_is_reported_without_waiting(
     assert clock() == 0
 
 
+async def test_a_service_with_a_long_retry_after_is_not_asked_again_for_up_to_a_minute() -> None:
+    api = TimedScript(httpx.Response(429, headers={"retry-after": "250"}), OK)
+
+    async with open_client(settings(), transport=HailuoAlone(api)) as client:
+        for minutes in (5, 4):
+            with raises(RateLimitedError, match=f"Ask again in {minutes} minutes, not before"):
+                await client.look_up_at(HAILUO, ["a"])
+            assert len(api.requests) == 1
+            await asyncio.sleep(30)
+        await client.look_up_at(HAILUO, ["a"])
+
+    assert len(api.requests) == 2
+
+
 async def test_a_retry_after_date_that_is_too_far_off_is_reported() -> None:
     api = TimedScript(httpx.Response(429, headers={"retry-after": in_seconds(300)}))
 

@@ -206,7 +206,7 @@ async def test_each_service_is_told_by_itself(
     assert told[failing]["verdict"] == "FAIL"
     assert words in told[failing]["detail"]
     assert told[1 - failing]["verdict"] == "ok"
-    assert api.payloads == [{"action": "retrieve", "id": IMPOSSIBLE_ID}] * 2
+    assert api.payloads[:2] == [{"action": "retrieve", "id": IMPOSSIBLE_ID}] * 2
 
 
 @pytest.mark.real_time

@@ -133,7 +133,8 @@ async def test_what_is_no_id_is_said_to_be_none_beside_others(
     code, out = await shown(capsys, ok(succeeded("a")), task_ids=["a", "not/an/id"])
 
     assert code == 1
-    assert out.endswith("not/an/id: not_found\n  reason   This is no task id.\n")
+    assert "\n\nnot/an/id: not_found\n  reason   This is no task id.\n\n" in out
+    assert out.endswith("2 tasks: 1 succeeded, 1 not_found\n")
 
 
 async def test_each_task_of_several_has_its_block_in_the_order_given(
@@ -297,7 +298,7 @@ async def test_on_a_terminal_a_wait_shows_its_progress_in_one_line(
     assert isinstance(terminal, Terminal)
     lines = terminal.getvalue().split("\r")
     assert all(len(line) < 24 for line in lines)
-    texts = [line.rstrip(", ") for line in lines]
+    texts = [line.rstrip(", ") for line in lines[:-1]]
     assert list(dict.fromkeys(texts)) == [
         "",
         *(f"{second} of 60 s: processing" for second in range(6)),

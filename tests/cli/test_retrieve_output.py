@@ -61,7 +61,7 @@ def test_one_task_has_no_line_of_counts(
             httpx.Response(401, json={"error": {"code": "invalid_token"}, "trace_id": "abc-1"}),
             {
                 "message": "The API rejected the token (HTTP 401, invalid_token)",
-                "remedy": "Set ACEDATACLOUD_API_TOKEN to a token that is valid for Hailuo; create "
+                "remedy": "Set ACEDATACLOUD_API_TOKEN to a token that is valid; create "
                 "one at https://platform.acedata.cloud.",
                 "trace_id": "abc-1",
             },

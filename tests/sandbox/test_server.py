@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from pathlib import Path
 
 import httpx
 
@@ -22,7 +23,7 @@ def test_it_names_every_task_that_it_starts_with() -> None:
 def test_it_fits_eighty_columns_but_for_the_command_that_starts_the_server() -> None:
     wide = [line for line in how_to_use(URL).splitlines() if len(line) > 80]
 
-    assert [line.split()[-1] for line in wide] == ["hailuo-tasks-mcp"]
+    assert [Path(line.split()[-1]).name for line in wide] == ["hailuo-tasks-mcp"]
 
 
 async def test_the_requests_that_it_prints_make_tasks() -> None:

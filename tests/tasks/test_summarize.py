@@ -605,10 +605,21 @@ def test_a_batch_names_its_overdue_tasks_before_the_call_that_is_offered() -> No
 
     assert answer["next_step"] == (
         '3 of 3 not final (a run usually takes 1-2 min). Overdue: ["a", "c"]; after 10 the '
-        "platform advises to give up and make it anew; tell the user. If they wait on: "
-        'call retrieve_tasks_batch(task_ids=["a", "b", "c"], wait_seconds=50), '
+        "platform advises to give up and make it anew; tell the user. For the others: "
+        'call retrieve_tasks_batch(task_ids=["b"], wait_seconds=50), '
         "which answers once none runs any more, or after 50 s as it is."
     )
+
+
+def test_where_all_are_overdue_it_is_for_the_user_to_say_whether_to_wait_on() -> None:
+    answer = summarize_several(
+        {"id": "a", "created_at": NOW - 600}, {"id": "b", "created_at": NOW - 900}
+    )
+
+    assert (
+        'tell the user. If they wait on: call retrieve_tasks_batch(task_ids=["a", "b"], '
+        "wait_seconds=50), which answers"
+    ) in answer["next_step"]
 
 
 def test_the_usual_times_of_a_batch_are_those_of_its_running_tasks_services() -> None:

@@ -137,7 +137,7 @@ async def test_an_unknown_id_is_not_found() -> None:
         "state": "not_found",
         "final": True,
         "next_step": "Ask the user to check the task id: "
-        "neither MiniMax H3 nor Hailuo knows it for this account.",
+        "neither MiniMax H3 (last 7 days) nor Hailuo knows it for this account.",
     }
 
 
@@ -272,7 +272,7 @@ async def test_a_task_that_could_not_be_fetched_is_unknown_with_the_reason() -> 
         "final": False,
         "trace_id": "abc",
         "next_step": "Its state could not be learned: The API failed (HTTP 503, api_error); "
-        "see the batch's next_step.",
+        "see the batch's next_step. trace_id is for the vendor's support.",
     }
     assert answer["next_step"] == (
         "1 of 2 not final, 1 because their state could not be learned: "
@@ -330,7 +330,8 @@ async def test_the_next_step_of_a_batch_mentions_overdue_and_unknown_tasks() -> 
 
     told, _, offered = answer["next_step"].partition("call retrieve_tasks_batch(")
     assert 'Overdue: ["a"]; after 10 the platform advises to give up' in told
-    assert offered.startswith('task_ids=["a", "b"], wait_seconds=50), ')
+    # What is overdue is only waited for if the user wants it; what is unknown is asked once more.
+    assert offered.startswith('task_ids=["b"]) once more; tell the user of the 1 unknown')
     assert offered.endswith("; tell the user of the 1 unknown if that stays so.")
 
 
@@ -513,7 +514,7 @@ async def test_an_id_is_trimmed() -> None:
         ("retrieve_task", {"task_id": "a\nb"}, "may only hold letters"),
         ("retrieve_task", {"task_id": "\ud800"}, "`task_id` "),
         ("retrieve_task", {"task_id": "::"}, "may only hold letters"),
-        ("retrieve_task", {"task_id": f"{DOCUMENTED_ID} {TIMED_ID}"}, "may only hold letters"),
+        ("retrieve_task", {"task_id": f"{DOCUMENTED_ID} {TIMED_ID}"}, "must be one task id"),
         ("retrieve_task", {"task_id": "a", "limit": 3}, "`limit` is not an argument of this tool"),
         ("retrieve_task", {"task_ids": ["a"]}, "`task_ids` is not an argument of this tool"),
         ("retrieve_tasks_batch", {}, "`task_ids` is required"),

@@ -201,6 +201,10 @@ def _result(ids: Sequence[str], outcomes: Mapping[str, Outcome]) -> LookupResult
     return result
 
 
+def _brought_record(task: "asyncio.Task[dict[str, Outcome]]") -> bool:
+    return any(isinstance(outcome, TaskRecord) for outcome in task.result().values())
+
+
 def _concerns_every_service(outcome: Outcome | _Unanswered) -> bool:
     """Return whether another service would fail in the same way: it is reached in the same way."""
     return isinstance(outcome, Failure) and issubclass(outcome.kind, SettingsError)
@@ -224,6 +228,8 @@ class _Search:
         self._clock = asyncio.get_running_loop().time
         self._deadline = self._clock() + within_seconds
         self._requests: dict[asyncio.Task[dict[str, Outcome]], Service] = {}
+        # Asked because another service had not answered in time.
+        self._hedges: set[Service] = set()
         # By id: what each service says that was asked, UNANSWERED as long as it has not.
         self._outcomes: dict[str, dict[Service, Outcome | _Unanswered]] = {}
 
@@ -240,14 +246,23 @@ class _Search:
                 done, _ = await asyncio.wait(
                     self._requests, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
                 )
-                brought = [self._receive(task) for task in done]
+                brought = {self._requests[task] for task in done if _brought_record(task)}
+                for task in done:
+                    self._receive(task)
                 now = self._clock()
                 # A service that brings records page by page is no straggler.
-                if any(brought) and len(self._services) > 1:
+                if brought and len(self._services) > 1:
                     give_up_at = now + _STRAGGLER_SECONDS
+                    if brought <= self._hedges:
+                        # That others do not answer has cost this much already.
+                        give_up_at -= _HEDGE_SECONDS
                 if now >= give_up_at or all(map(self._record_of, ids)):
                     break
-                self._start(self._others(ids, hedge=now >= hedge_at))
+                hedge = now >= hedge_at
+                others = self._others(ids, hedge=hedge)
+                if hedge and self._requests:
+                    self._hedges |= set(others.values())
+                self._start(others)
         finally:
             for task in self._requests:
                 task.cancel()
@@ -278,15 +293,13 @@ class _Search:
                 self._outcomes[task_id][service] = UNANSWERED
             self._requests[asyncio.create_task(self._ask(service, ids))] = service
 
-    def _receive(self, task: "asyncio.Task[dict[str, Outcome]]") -> bool:
-        """Take what a request brought; return whether a record is among it."""
+    def _receive(self, task: "asyncio.Task[dict[str, Outcome]]") -> None:
+        """Take what a request brought."""
         service = self._requests.pop(task)
-        outcomes = task.result()
-        for task_id, outcome in outcomes.items():
+        for task_id, outcome in task.result().items():
             self._outcomes[task_id][service] = outcome
             if isinstance(outcome, TaskRecord):
                 self._caller.remember(task_id, service)
-        return any(isinstance(outcome, TaskRecord) for outcome in outcomes.values())
 
     def _others(self, ids: Sequence[str], *, hedge: bool) -> dict[str, Service]:
         """Return the ids of which another service must be asked, and which."""

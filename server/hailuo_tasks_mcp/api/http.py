@@ -2,14 +2,14 @@
 
 import asyncio
 import logging
+import math
 import random
 import ssl
 import zlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from http import HTTPStatus
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import httpx
 from socksio import SOCKSError
@@ -26,13 +26,16 @@ MAX_IDLE_CONNECTIONS = 20
 _KEEPALIVE_SECONDS = 30.0
 # A `Retry-After` up to here is waited for; beyond, the caller learns when to ask again.
 MAX_RETRY_AFTER_SECONDS = 10.0
+# So long a service is not asked again that sets a longer one; the limit may be lifted before.
+_MAX_HELD_SECONDS = 60.0
 # A longer `Retry-After` is not believed.
 _DAY_SECONDS = 86_400.0
 
 # The pause after the first attempt, doubled after each. Jitter of one half, so that clients that
 # failed together do not retry together.
 _BACKOFF_SECONDS = 0.5
-_TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+_RATE_LIMITED = 429
+_TRANSIENT_STATUSES = frozenset({408, _RATE_LIMITED, 500, 502, 503, 504})
 # Not ProxyError: a proxy may lock out a user whom it refuses again and again.
 _TRANSIENT_ERRORS = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError)
 
@@ -57,11 +60,39 @@ class ResponseTooLargeError(Exception):
     """A response has more than `MAX_RESPONSE_BYTES`; it was not read to its end."""
 
 
+class _Refusal(NamedTuple):
+    """A rate limit that is too long to wait for: its response, when it came, and how long."""
+
+    response: httpx.Response
+    came_at: float
+    seconds: float
+
+
 class Throttle:
-    """Holds back all requests of one caller while the API's rate limit is reached."""
+    """Holds back the requests of one caller while the API's rate limit is reached."""
 
     def __init__(self) -> None:
         self._resume_at = 0.0
+        # By path, because a limit of one service must not hide what another one knows.
+        self._refusals: dict[str, _Refusal] = {}
+
+    def refuse(self, path: str, response: httpx.Response) -> None:
+        """Answer the requests for a path with this response until it may be asked again."""
+        seconds = retry_after_seconds(response) or 0.0
+        self._refusals[path] = _Refusal(response, asyncio.get_running_loop().time(), seconds)
+
+    def refusal(self, path: str) -> httpx.Response | None:
+        """Return what a request for a path is answered with; None if it may be sent."""
+        refusal = self._refusals.get(path)
+        if refusal is None:
+            return None
+        passed_seconds = asyncio.get_running_loop().time() - refusal.came_at
+        left_seconds = refusal.seconds - passed_seconds
+        if passed_seconds >= _MAX_HELD_SECONDS or left_seconds <= 0:
+            return None
+        response = refusal.response
+        headers = dict(response.headers) | {"retry-after": str(math.ceil(left_seconds))}
+        return httpx.Response(response.status_code, headers=headers, content=response.content)
 
     def pause(self, seconds: float) -> None:
         """Send nothing for so long, from now."""
@@ -127,7 +158,7 @@ class HttpPool:
             token: the caller's bearer token.
             max_attempts: how often it may be sent; more than once only if receiving it twice does
                 no harm.
-            throttle: the caller's; slowed by a rate limit.
+            throttle: the caller's; holds back what a rate limit does not allow.
             on_attempt: called with the result of each attempt, for callers that give up before the
                 last one.
 
@@ -139,6 +170,8 @@ class HttpPool:
 
         """
         transport = self._open()
+        if (refusal := throttle.refusal(path)) is not None:
+            return refusal
         request = httpx.Request(
             "POST",
             self._base_url + path,
@@ -152,8 +185,11 @@ class HttpPool:
             result = await self._attempt(transport, request)
             on_attempt(result)
             pause = _backoff_seconds(attempt, result)
-            if pause is not None and _is_rate_limit(result):
-                throttle.pause(pause)
+            if isinstance(result, httpx.Response) and result.status_code == _RATE_LIMITED:
+                if pause is None:
+                    throttle.refuse(path, result)
+                else:
+                    throttle.pause(pause)
             if pause is None or attempt == max_attempts:
                 break
             await asyncio.sleep(pause)
@@ -212,10 +248,6 @@ class HttpPool:
             # environment, none of which is wanted, and a tenth of what a call costs.
             self._transport = _network_transport(self._base_url, proxy)
         return self._transport
-
-
-def _is_rate_limit(result: Result) -> bool:
-    return isinstance(result, httpx.Response) and result.status_code == HTTPStatus.TOO_MANY_REQUESTS
 
 
 def _backoff_seconds(attempt: int, result: Result) -> float | None:

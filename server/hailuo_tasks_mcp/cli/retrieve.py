@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from hailuo_tasks_mcp.api.client import ApiClient, open_client
@@ -26,9 +26,9 @@ from hailuo_tasks_mcp.tasks.durations import USUAL_DURATIONS
 from hailuo_tasks_mcp.tasks.polling import poll
 from hailuo_tasks_mcp.tasks.states import RUNNING_STATES, State, classify
 from hailuo_tasks_mcp.tasks.summarize import describe_progress, summarize_batch, summarize_task
-from hailuo_tasks_mcp.tools import retrieve_task, retrieve_tasks_batch
-from hailuo_tasks_mcp.tools.arguments import TaskId
-from hailuo_tasks_mcp.tools.retrieve_tasks_batch import RetrieveTasksBatchArguments
+from hailuo_tasks_mcp.text import clean_text
+from hailuo_tasks_mcp.tools import retrieve_task
+from hailuo_tasks_mcp.tools.arguments import MAX_TASK_ID_LENGTH, find_task_id
 from hailuo_tasks_mcp.tools.tool import check_arguments, compact_json
 
 ALL_SUCCEEDED, NOT_ALL_SUCCEEDED, USAGE, STILL_RUNNING = 0, 1, 2, 3
@@ -66,12 +66,6 @@ def _interruptible(*, waits: bool) -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-class _AnyNumberOfTasks(RetrieveTasksBatchArguments):
-    """The ids of a person: each checked like a model's, but as many as there are."""
-
-    task_ids: list[TaskId]
-
-
 async def run_retrieve(
     startup: Startup, task_ids: Sequence[str], *, wait_seconds: int, as_json: bool
 ) -> int:
@@ -88,13 +82,13 @@ async def run_retrieve(
 
     Returns:
         3 as long as a task runs; else 0 if all succeeded; 1 if one failed, was not found or could
-        not be looked up; 2 if these are no task ids.
+        not be looked up; 2 if the only one is none.
 
     """
     settings, transport, redactor = startup
     output = _Output(settings, as_json=as_json)
     try:
-        ids = _checked(task_ids, wait_seconds, settings)
+        ids = _checked(task_ids, settings)
         lookup = _Lookup(ids, wait_seconds)
         try:
             async with (
@@ -114,21 +108,17 @@ async def run_retrieve(
     return ALL_SUCCEEDED if states == {"succeeded"} else NOT_ALL_SUCCEEDED
 
 
-def _checked(task_ids: Sequence[str], wait_seconds: int, settings: Settings) -> list[str]:
-    """Return the ids as a tool takes them, without repeats.
+def _checked(task_ids: Sequence[str], settings: Settings) -> list[str]:
+    """Return the ids as a tool takes them, without repeats; what is none, as it was given.
 
     Raises:
-        InvalidArgumentsError: one is no task id.
+        InvalidArgumentsError: the only one is no task id.
 
     """
-    ids = list(dict.fromkeys(task_id.strip() for task_id in task_ids))
-    # Checked like a model's, but for the longest wait and the number of ids.
-    unlimited = replace(settings, max_wait_seconds=wait_seconds)
+    ids = list(dict.fromkeys(find_task_id(text) or text.strip() for text in task_ids))
     if len(ids) == 1:
-        tool = retrieve_task.tool(unlimited)
-        return [check_arguments(tool, {"task_id": ids[0]}, unlimited).task_id]
-    tool = replace(retrieve_tasks_batch.tool(unlimited), arguments=_AnyNumberOfTasks)
-    return list(dict.fromkeys(check_arguments(tool, {"task_ids": ids}, unlimited).task_ids))
+        check_arguments(retrieve_task.tool(settings), {"task_id": ids[0]}, settings)
+    return ids
 
 
 class _Lookup:
@@ -141,7 +131,7 @@ class _Lookup:
 
     def __init__(self, ids: Sequence[str], wait_seconds: int) -> None:
         self.known: LookupResult | None = None
-        self._ids = ids
+        self._ids = [task_id for task_id in ids if find_task_id(task_id)]
         self._wait_seconds = wait_seconds
 
     async def run(self, client: ApiClient, line: ProgressLine) -> LookupResult:
@@ -160,6 +150,8 @@ class _Lookup:
                 )
                 await line.report(waited_seconds, None, message)
 
+        if not self._ids:
+            return LookupResult({}, {})
         return await poll(
             client.look_up, self._ids, wait_seconds=self._wait_seconds, on_poll=on_poll
         )
@@ -208,7 +200,13 @@ class _Output:
         """Return what a model gets."""
         now, max_wait_seconds = time.time(), self.settings.max_wait_seconds
         if len(ids) > 1:
-            return summarize_batch(ids, known, now=now, max_wait_seconds=max_wait_seconds)
+            return summarize_batch(
+                ids,
+                known,
+                no_ids=[task_id for task_id in ids if not find_task_id(task_id)],
+                now=now,
+                max_wait_seconds=max_wait_seconds,
+            )
         (task_id,) = ids
         record, failure = known.records.get(task_id), known.failures.get(task_id)
         return summarize_task(task_id, record, failure, now=now, max_wait_seconds=max_wait_seconds)
@@ -235,7 +233,7 @@ def _state(task_id: str, known: LookupResult) -> State:
 def _block(task_id: str, known: LookupResult) -> str:
     """Return what is known of a task in some lines, its state first."""
     state = _state(task_id, known)
-    lines = [f"{task_id}: {state}"]
+    lines = [f"{clean_text(task_id, MAX_TASK_ID_LENGTH)}: {state}"]
     for label, value in _facts(task_id, state, known):
         lines.append(
             textwrap.fill(
@@ -275,6 +273,8 @@ def _reason(task: TaskSummary, state: State, failure: Failure | None) -> str | N
     """Return why there is no video, where the state alone does not say it."""
     if task.error is not None:
         return task.error.message + (f" ({task.error.code})" if task.error.code else "")
+    if not find_task_id(task.task_id):
+        return "This is no task id."
     if state == "not_found":
         return "Neither MiniMax H3 nor Hailuo knows this task for this account. Check the id."
     if state == "unknown" and failure is None:

@@ -45,7 +45,8 @@ FAILED_STEPS: Mapping[FailureKind, str] = {
 
 EXPIRED_LINKS = f"links probably expired (Hailuo's docs: {LINK_DAYS} days)"
 NOT_FOUND_STEP = (
-    "Ask the user to check the task id: neither MiniMax H3 nor Hailuo knows it for this account."
+    "Ask the user to check the task id: neither MiniMax H3 (last 7 days) nor Hailuo knows it for "
+    "this account."
 )
 NO_TASK_ID_STEP = "This is no task id: ask the user for it."
 # One call for all tasks of a batch that are not final, not one for each.
@@ -169,7 +170,12 @@ def _open_step(
         return f"{step}. {remedy(lasting, 'model')}"
     overdue = [task.task_id for task in running if (task.elapsed_seconds or 0) >= OVERDUE_SECONDS]
     if overdue:
-        step += f". Overdue: {_ids(overdue)}; {_ADVICE}; tell the user. If they wait on"
+        step += f". Overdue: {_ids(overdue)}; {_ADVICE}; tell the user. "
+        others = [task for task in open_tasks if task.task_id not in overdue]
+        step += "For the others" if others else "If they wait on"
+        # Those are waited for beside the others only if the user wants it.
+        open_tasks = others or open_tasks
+        running = [task for task in running if task in open_tasks]
     if unknown := sum(task.state == "unknown" for task in open_tasks):
         unknown_step = f"; tell the user of the {unknown} unknown if that stays so"
     else:
@@ -193,7 +199,8 @@ def _ids(task_ids: Sequence[str]) -> str:
 
 def unlearned_step(failure: Failure) -> str:
     """Return what to do about a task of a batch whose record could not be fetched."""
-    return f"Its state could not be learned: {reason(failure)}; see the batch's next_step."
+    trace = " trace_id is for the vendor's support." if failure.trace_id else ""
+    return f"Its state could not be learned: {reason(failure)}; see the batch's next_step.{trace}"
 
 
 def reason(failure: Failure) -> str:

@@ -68,6 +68,8 @@ def _one_task_id(text: str) -> str:
         return task_id
     if not text.strip():
         raise PydanticCustomError("string_too_short", "")
+    if len(_UUID.findall(text[:_MAX_SEARCHED_LENGTH])) > 1:
+        raise PydanticCustomError("several_ids", "")
     too_long = len(text.strip()) > MAX_TASK_ID_LENGTH and not _UUID.search(text)
     raise PydanticCustomError("string_too_long" if too_long else "string_pattern_mismatch", "")
 
@@ -170,5 +172,6 @@ _PROBLEMS = {
     "list_type": "must be a list of strings",
     "string_too_short": "must not be blank",
     "string_too_long": f"must be at most {MAX_TASK_ID_LENGTH} characters long",
+    "several_ids": "must be one task id, and this holds several",
     "string_pattern_mismatch": "may only hold letters, digits, '-', '_', '.' and ':'",
 }
