@@ -30,8 +30,11 @@ from pathlib import Path
 
 import httpx
 
-from hailuo_tasks_mcp.api.client import LookupResult, open_client
+from hailuo_tasks_mcp.api.batching import COLLECT_SECONDS
+from hailuo_tasks_mcp.api.client import open_client
 from hailuo_tasks_mcp.api.records import read_record
+from hailuo_tasks_mcp.api.results import LookupResult
+from hailuo_tasks_mcp.api.services import HAILUO
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.polling import poll
 from stdio_driver import TOKEN, Arm, Json, running, stand_in
@@ -235,8 +238,10 @@ def poll_ours() -> Json:
         nonlocal calls
         clock = asyncio.get_running_loop().time
 
-        async def fetch(_: object, *, within_seconds: float) -> LookupResult:  # noqa: ARG001
+        async def fetch(_: object, *, within_seconds: float, collect: bool) -> LookupResult:  # noqa: ARG001
             nonlocal requests
+            if collect:
+                await asyncio.sleep(COLLECT_SECONDS)
             requests += 1
             record = done_record if clock() >= RUN_SECONDS else running_record
             return LookupResult({"t": record} if record else {}, {})
@@ -280,7 +285,7 @@ async def grow(bench: Path, fast: str) -> list[Json]:
         httpx.AsyncClient(trust_env=False) as counting,
     ):
         await server.call(*ours.one("warm-up"))
-        await client.retrieve("58cc618b-9639-4ee7-add2-d2fcf260d9a3")
+        await client.look_up_at(HAILUO, ["58cc618b-9639-4ee7-add2-d2fcf260d9a3"])
         for size in GROWTH:
             before = int((await counting.get(fast)).text)
             took = []
@@ -288,7 +293,7 @@ async def grow(bench: Path, fast: str) -> list[Json]:
                 if size <= AT_ONCE:
                     took.append(await seconds(server.call(*ours.several(ids(size)))))
                 else:
-                    took.append(await seconds(client.retrieve_batch(ids(size))))
+                    took.append(await seconds(client.look_up_at(HAILUO, ids(size))))
             requests = (int((await counting.get(fast)).text) - before) / REPEATS
             per_id = statistics.median(took) * 1000 / size
             rows.append({"ids": size, "ms per id": per_id, "requests": requests})

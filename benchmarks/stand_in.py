@@ -4,7 +4,8 @@
 
 Prints its base URL and serves on 127.0.0.1 until its stdin ends. Every task is the documented one,
 finished; a batch has pages of 12 unless the request has `limit`, as in the API's contract.
-`GET /` returns how many requests were received before.
+MiniMax H3, the other service, knows no task. `GET /` returns how many requests were received
+before.
 """
 
 import argparse
@@ -17,6 +18,8 @@ PAGE_SIZE = 12
 RECORD = (Path(__file__).parent.parent / "tests" / "examples" / "retrieve.json").read_bytes()
 DOCUMENTED_ID = b"58cc618b-9639-4ee7-add2-d2fcf260d9a3"
 _RECORD = json.dumps(json.loads(RECORD), separators=(",", ":")).encode().split(DOCUMENTED_ID)
+# Says of one task and of several that they are not known.
+_NOTHING = b'{"task":null,"items":[],"total":0}'
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 
 
@@ -50,11 +53,12 @@ class StandIn(asyncio.Protocol):
                 self._respond(b"%d" % StandIn.requests)
                 continue
             StandIn.requests += 1
+            content = _NOTHING if b" /minimax/" in head else response_body(body)
             if self.delay_seconds:
                 loop = asyncio.get_running_loop()
-                loop.call_later(self.delay_seconds, self._respond, response_body(body))
+                loop.call_later(self.delay_seconds, self._respond, content)
             else:
-                self._respond(response_body(body))
+                self._respond(content)
 
     def _respond(self, content: bytes) -> None:
         if self._transport is not None:

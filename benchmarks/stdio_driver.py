@@ -86,11 +86,18 @@ class Server:
 
 
 @asynccontextmanager
-async def running(arm: Arm, base_url: str) -> AsyncIterator[Server]:
+async def running(
+    arm: Arm, base_url: str, *, token: str = TOKEN, **settings: str
+) -> AsyncIterator[Server]:
     """Start a server as a host does, timing it until its response to `initialize`."""
     # Nothing else: what is set for other servers, or for a proxy, is not to be measured.
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    environ = {**kept, "ACEDATACLOUD_API_TOKEN": TOKEN, "ACEDATACLOUD_API_BASE_URL": base_url}
+    environ = {
+        **kept,
+        "ACEDATACLOUD_API_TOKEN": token,
+        "ACEDATACLOUD_API_BASE_URL": base_url,
+        **settings,
+    }
     params = {
         "protocolVersion": "2025-06-18",
         "capabilities": {},

@@ -21,7 +21,7 @@ import httpx
 from mcp import Client
 
 from hailuo_tasks_mcp.sandbox.app import SANDBOX_ENVIRONMENT, create_sandbox
-from hailuo_tasks_mcp.sandbox.tasks import DOCUMENTED_TIMED_TASK_ID, FAILED_TASK_ID, RUNNING_TASK_ID
+from hailuo_tasks_mcp.sandbox.tasks import FAILED_TASK_ID, RUNNING_TASK_ID, SUCCEEDED_H3_TASK_ID
 from hailuo_tasks_mcp.server import create_server
 from hailuo_tasks_mcp.settings import read_settings
 
@@ -102,9 +102,11 @@ async def _converse() -> tuple[_Call, _Call]:
             messages: list[str] = []
 
             async def on_progress(
-                progress: float, total: float | None, message: str | None
+                progress: float,  # noqa: ARG001 - hosts show the message
+                total: float | None,  # noqa: ARG001
+                message: str | None,
             ) -> None:
-                messages.append(f"{progress:.0f} of {total or 0:.0f} s: {message}")
+                messages.append(message or "")
 
             tool = "retrieve_tasks_batch"
             result = await client.call_tool(tool, arguments, progress_callback=on_progress)
@@ -112,9 +114,7 @@ async def _converse() -> tuple[_Call, _Call]:
                 raise SystemExit(f"{tool} failed: {result.content}")
             return _Call(tool, arguments, messages, result.structured_content)
 
-        first = await call(
-            {"task_ids": [DOCUMENTED_TIMED_TASK_ID, RUNNING_TASK_ID, FAILED_TASK_ID]}
-        )
+        first = await call({"task_ids": [SUCCEEDED_H3_TASK_ID, RUNNING_TASK_ID, FAILED_TASK_ID]})
         await asyncio.sleep(_REPLY_SECONDS)
         wait = {"task_ids": [RUNNING_TASK_ID], "wait_seconds": 50}
         # The picture shows a model that does what `next_step` says.
@@ -133,16 +133,17 @@ def draw() -> str:
     picture = _Picture()
     ids = ", ".join(_TASK_ID.sub(r"\1…", task["task_id"]) for task in first.answer["tasks"])
     picture.say("You", f"Are my three clips ready? {ids}")
-    picture.call(first, {"counts", "done", "next_step"})
+    picture.call(first, {"counts", "final", "next_step"})
     picture.say(
         "Assistant",
-        f"“{ready['prompt']}” is ready: {_file(ready)}",
+        f"The first is ready, {ready['video_seconds']} s in {ready['resolution']}: {_file(ready)}",
         f"“{running['prompt']}” is still running, {running['elapsed_seconds']} s in.",
-        f"The third one failed: “{failed['error']['message']}”",
+        f"The third failed: “{failed['error']['message']}” It was not charged,",
+        "but the same prompt would be refused again.",
         "Shall I wait for the second?",
     )
     picture.say("You", "Yes, please.")
-    picture.call(second, {"done"})
+    picture.call(second, {"final"})
     picture.say(
         "Assistant",
         f"“{ended['prompt']}” is ready, it took {ended['elapsed_seconds']:.0f} s: {_file(ended)}",
@@ -236,7 +237,7 @@ _TASK_ID = re.compile(r"\b([0-9a-f]{8})(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 
 def _abridge(answer: Json, shown: Collection[str]) -> list[str]:
     """Return the lines of an answer, cut to some of its fields; what is left out is marked."""
-    heads = {name: answer[name] for name in ("counts", "done") if name in shown}
+    heads = {name: answer[name] for name in ("counts", "final") if name in shown}
     lines = [f"← {_json(heads)[:-1]},", ' "tasks": [']
     for task in answer["tasks"]:
         fields = {name: task[name] for name in _SHOWN_OF_TASK if name in task}

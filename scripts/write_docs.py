@@ -21,9 +21,9 @@ from mcp_types import CallToolResult, Tool
 from hailuo_tasks_mcp.sandbox.app import SANDBOX_ENVIRONMENT, create_sandbox
 from hailuo_tasks_mcp.sandbox.tasks import (
     DOCUMENTED_TASK_ID,
-    DOCUMENTED_TIMED_TASK_ID,
     FAILED_TASK_ID,
     RUNNING_TASK_ID,
+    SUCCEEDED_H3_TASK_ID,
 )
 from hailuo_tasks_mcp.server import create_server
 from hailuo_tasks_mcp.settings import VARIABLES, Variable, read_settings
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parent.parent
 # Which parts a document must have, and in which language they are.
 DOCUMENTS: Mapping[str, tuple[str, Sequence[str]]] = {
     "README.md": ("en", ("tools", "succeeded", "environment")),
-    "docs/answers.md": ("en", ("tools", "succeeded", "running", "failed", "batch")),
+    "docs/answers.md": ("en", ("tools", "succeeded", "expired", "running", "failed", "batch")),
     "docs/command-line.md": ("en", ("environment",)),
     "README.zh-CN.md": ("zh", ("tools", "succeeded", "environment")),
 }
@@ -44,12 +44,13 @@ _RUNNING_SINCE_SECONDS = 37.0
 _NO_SUCH_TASK_ID = "00000000-0000-4000-8000-000000000000"
 
 _CALLS: Mapping[str, tuple[str, dict[str, Any]]] = {
-    "succeeded": ("retrieve_task", {"task_id": DOCUMENTED_TASK_ID}),
+    "succeeded": ("retrieve_task", {"task_id": SUCCEEDED_H3_TASK_ID}),
+    "expired": ("retrieve_task", {"task_id": DOCUMENTED_TASK_ID}),
     "running": ("retrieve_task", {"task_id": RUNNING_TASK_ID}),
     "failed": ("retrieve_task", {"task_id": FAILED_TASK_ID}),
     "batch": (
         "retrieve_tasks_batch",
-        {"task_ids": [DOCUMENTED_TIMED_TASK_ID, RUNNING_TASK_ID, _NO_SUCH_TASK_ID]},
+        {"task_ids": [SUCCEEDED_H3_TASK_ID, RUNNING_TASK_ID, _NO_SUCH_TASK_ID]},
     ),
 }
 
@@ -67,7 +68,6 @@ _CHINESE = {
     "string": "字符串",
     "integer": "整数",
     "list of strings": "字符串数组",
-    "{} to {} characters": "{} 到 {} 个字符",
     "{} to {}": "{} 到 {}",
     "{} to {} items": "{} 到 {} 项",
     "Task id, as the video generation returned it.": "视频生成接口返回的任务 ID。",
@@ -171,12 +171,8 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _kind(schema: Mapping[str, Any], translate: Translate) -> str:
     """Describe which values a parameter takes."""
     match schema:
-        case {"type": "string", "minLength": least, "maxLength": most, "pattern": pattern}:
-            parts = [
-                translate("string"),
-                translate("{} to {} characters").format(least, most),
-                f"`{pattern}`",
-            ]
+        case {"type": "string"}:
+            parts = [translate("string")]
         case {"type": "integer", "minimum": least, "maximum": most}:
             parts = [translate("integer"), translate("{} to {}").format(least, most)]
         case {"type": "array", "minItems": least, "maxItems": most}:

@@ -14,8 +14,9 @@ import pytest
 from mcp import Client
 from mcp_types import CallToolResult, TextContent
 
-from hailuo_tasks_mcp.api.client import open_client
+from hailuo_tasks_mcp.api.client import ApiClient, open_client
 from hailuo_tasks_mcp.api.records import TaskRecord
+from hailuo_tasks_mcp.api.services import HAILUO, MINIMAX
 from hailuo_tasks_mcp.cli.startup import Startup
 from hailuo_tasks_mcp.errors import HailuoTasksError
 from hailuo_tasks_mcp.messages import error_text
@@ -111,11 +112,19 @@ class PagingApi(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         payload = json.loads(request.content)
         self.payloads.append(payload)
+        if payload["action"] == "retrieve":
+            known = payload["id"] in self.known
+            return httpx.Response(200, json=succeeded(payload["id"]) if known else {})
         wanted = set(payload["ids"])
         found = [succeeded(task_id) for task_id in reversed(self.known) if task_id in wanted]
         page = found[: payload["limit"] if self.obeys_limit else self.page_size]
         count = len(found) if self.counts_all else len(page)
         return httpx.Response(200, json={"items": page, "count": count})
+
+    @property
+    def asked(self) -> list[list[str]]:
+        """The ids of each request."""
+        return [payload.get("ids") or [payload["id"]] for payload in self.payloads]
 
 
 def clock() -> float:
@@ -141,7 +150,8 @@ async def call(
     **changes: Any,
 ) -> CallToolResult:
     """Call a tool of a new server in memory, as a host would."""
-    async with Client(create_server(settings(**changes), transport=transport, now=now)) as client:
+    server = create_server(settings(**changes), transport=HailuoAlone(transport), now=now)
+    async with Client(server) as client:
         return await client.call_tool(tool, arguments)
 
 
@@ -216,7 +226,13 @@ async def listening(
     received: list[bytes] = []
 
     async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        received.append(await read_request(reader))
+        while (
+            MINIMAX.path.encode() in (request := await read_request(reader)).partition(b"\r\n")[0]
+        ):
+            # It knows no task, so that Hailuo is asked too, over the same connection.
+            writer.write(http_response({"task": None}))
+            await writer.drain()
+        received.append(request)
         writer.write(response)
         await writer.drain()
 
@@ -224,9 +240,31 @@ async def listening(
         yield address, received
 
 
+class HailuoAlone(httpx.AsyncBaseTransport):
+    """Passes on the requests to Hailuo; MiniMax H3 knows no task."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self.inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith(MINIMAX.path):
+            several = "ids" in json.loads(request.content)
+            body = {"items": [], "total": 0} if several else {"task": None}
+            return httpx.Response(200, json=body)
+        return await self.inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+
+async def look_up_one(client: ApiClient, task_id: str, **options: Any) -> TaskRecord | None:
+    """Return the record that Hailuo has of a task."""
+    return (await client.look_up_at(HAILUO, [task_id], **options)).records.get(task_id)
+
+
 async def retrieve(transport: httpx.AsyncBaseTransport, task_id: str = "t") -> TaskRecord | None:
     async with open_client(settings(), transport=transport) as client:
-        return await client.retrieve(task_id)
+        return await look_up_one(client, task_id)
 
 
 def model_text(error: HailuoTasksError) -> str:

@@ -8,7 +8,11 @@ from hailuo_tasks_mcp import errors
 from hailuo_tasks_mcp.messages import error_text
 
 # What the remedies of some kinds name.
-DETAILS: Any = {"base_url": "https://api.test", "usage": "It takes `x`", "variables": "HTTPS_PROXY"}
+DETAILS: Any = {
+    "at_base_url": " at https://api.test",
+    "usage": "It takes `x`",
+    "variables": "HTTPS_PROXY",
+}
 
 
 def kinds(base: type[errors.HailuoTasksError]) -> list[type[errors.HailuoTasksError]]:

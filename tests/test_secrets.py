@@ -1,6 +1,8 @@
 """The token is nowhere but in the header that carries it, whatever is received."""
 
+import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -12,8 +14,10 @@ from hailuo_tasks_mcp.errors import HailuoTasksError
 from hailuo_tasks_mcp.server import create_server
 from helpers import (
     TOKEN,
+    HailuoAlone,
     ScriptedApi,
     ScriptedResponse,
+    look_up_one,
     raw_server,
     read_request,
     settings,
@@ -24,9 +28,9 @@ from stdio_process import INITIALIZED, initialize, message, server_process
 HEADERS = {"retry-after": TOKEN, "content-type": f"text/{TOKEN}", "x-echo": TOKEN}
 
 
-def echoing_record() -> dict[str, Any]:
+def echoing_record(task_id: str = "t") -> dict[str, Any]:
     """Return a record with the token wherever there is room for a text."""
-    record = succeeded("t")
+    record = succeeded(task_id)
     record["trace_id"] = record["status"] = record["error"] = TOKEN
     record["request"] |= {"prompt": f"Bearer {TOKEN}", "model": TOKEN}
     url = f"https://cdn.test/a.mp4?token={TOKEN}"
@@ -64,7 +68,9 @@ async def test_no_answer_and_no_progress_repeats_the_token(echo: ScriptedRespons
     async def on_progress(progress: float, total: float | None, message: str | None) -> None:
         received.append((progress, total, message))
 
-    async with Client(create_server(settings(), transport=ScriptedApi(echo))) as client:
+    async with Client(
+        create_server(settings(), transport=HailuoAlone(ScriptedApi(echo)))
+    ) as client:
         for ids in ({"task_id": "t"}, {"task_ids": ["t", "u"]}):
             tool = "retrieve_task" if "task_id" in ids else "retrieve_tasks_batch"
             for wait_seconds in (0, 5):
@@ -81,7 +87,7 @@ async def test_no_answer_and_no_progress_repeats_the_token(echo: ScriptedRespons
 async def test_no_error_and_no_repr_holds_the_token(echo: ScriptedResponse) -> None:
     async with open_client(settings(), transport=ScriptedApi(echo)) as client:
         try:
-            received: object = await client.retrieve("t")
+            received: object = await look_up_one(client, "t")
         except HailuoTasksError as error:
             received = error
 
@@ -89,53 +95,91 @@ async def test_no_error_and_no_repr_holds_the_token(echo: ScriptedResponse) -> N
         assert TOKEN not in repr(client) + repr(settings())
 
 
+ERROR = json.dumps(ERROR_BODY)
+BODIES: list[Callable[[str], str]] = [
+    lambda task_id: json.dumps(echoing_record(task_id)),
+    *(lambda _, text=text: text for text in (ERROR, TOKEN, json.dumps(TOKEN), f"<html>{TOKEN}")),
+]
+
+
+def on_the_wire(status: int, body: Callable[[str], str], cut: int) -> Callable[[str], bytes]:
+    """Return what makes a response for a task, with the token in every part of it."""
+
+    def response(task_id: str) -> bytes:
+        text = body(task_id)
+        return (
+            f"HTTP/1.1 {status} {TOKEN}\r\nX-Echo: {TOKEN}\r\nRetry-After: {TOKEN}\r\n"
+            f"Set-Cookie: a={TOKEN}\r\nContent-Length: {len(text) + cut}\r\n\r\n{text}"
+        ).encode()
+
+    return response
+
+
+RESPONSES: list[Callable[[str], bytes]] = [
+    *(
+        on_the_wire(status, body, cut)
+        for status in (200, 302, 401, 429, 503)
+        for body in BODIES
+        for cut in (0, 9)
+    ),
+    lambda _: f"{TOKEN}\r\n".encode(),
+    lambda _: f"HTTP/1.1 200 OK\r\n{TOKEN}\r\n\r\n".encode(),
+]
+# The server has no more requests in flight, and collects what is asked meanwhile.
+CALLS_AT_ONCE = 4
+
+
 @pytest.mark.real_time
 async def test_the_log_never_holds_the_token_whatever_is_received() -> None:
-    error = json.dumps(ERROR_BODY)
-    texts = [json.dumps(echoing_record()), error, TOKEN, json.dumps(TOKEN), f"<html>{TOKEN}"]
-    responses = [
-        f"HTTP/1.1 {status} {TOKEN}\r\nX-Echo: {TOKEN}\r\nRetry-After: {TOKEN}\r\n"
-        f"Set-Cookie: a={TOKEN}\r\nContent-Length: {len(text) + cut}\r\n\r\n{text}".encode()
-        for status in (200, 302, 401, 429, 503)
-        for text in texts
-        for cut in (0, 9)
-    ]
-    responses.append(f"{TOKEN}\r\n".encode())
-    responses.append(f"HTTP/1.1 200 OK\r\n{TOKEN}\r\n\r\n".encode())
     requests = 0
 
     async def on_connection(reader: Any, writer: Any) -> None:
         nonlocal requests
-        response = responses[requests % len(responses)]
+        response = RESPONSES[requests % len(RESPONSES)]
         requests += 1
-        assert TOKEN.encode() in await read_request(reader)
-        writer.write(response)
+        request = await read_request(reader)
+        assert TOKEN.encode() in request
+        payload = json.loads(request.partition(b"\r\n\r\n")[2])
+        writer.write(response(payload.get("id") or payload["ids"][0]))
         await writer.drain()
 
-    async with raw_server(on_connection) as address:
+    async def converse(address: str) -> tuple[bytes, str]:
+        """Call a server until every response was received; return what it wrote."""
         environ: dict[str, Any] = {
             "ACEDATACLOUD_API_TOKEN": TOKEN,
             "ACEDATACLOUD_API_BASE_URL": f"http://{address}",
             "HAILUO_LOG_LEVEL": "DEBUG",
         }
+        lines: list[bytes] = []
         async with server_process(**environ) as server:
             await server.request(initialize("2025-06-18"))
             server.stdin.write(INITIALIZED)
-            calls = [
-                ("retrieve_task", {"task_id": "t"}),
-                ("retrieve_tasks_batch", {"task_ids": ["t", "u"]}),
-                ("retrieve_task", {"task_id": TOKEN * 20}),
-            ] * len(responses)
-            # All at once: each is retried after a pause, and the pauses need not add up.
-            for number, (tool, arguments) in enumerate(calls):
+            sent = 0
+            while requests <= 2 * len(RESPONSES) or sent < CALLS_AT_ONCE:
+                if sent >= CALLS_AT_ONCE:
+                    lines.append(await server.stdout.readline())
+                # Of different tasks, because calls for one task share one request.
+                tool, arguments = (
+                    ("retrieve_task", {"task_id": f"t{sent}"}),
+                    ("retrieve_tasks_batch", {"task_ids": [f"t{sent}", f"u{sent}"]}),
+                    ("retrieve_task", {"task_id": TOKEN * 20}),
+                )[sent % 3]
                 call = {"name": tool, "arguments": arguments}
-                server.stdin.write(message(number, "tools/call", call))
-            lines = [await server.stdout.readline() for _ in calls]
+                server.stdin.write(message(sent, "tools/call", call))
+                sent += 1
+            lines += [await server.stdout.readline() for _ in range(CALLS_AT_ONCE)]
             rest, err = await server.finish()
+        assert len(lines) == sent
+        assert all(lines)
+        assert rest == []
+        return b"".join(lines), err
 
-    assert requests > 2 * len(responses)
-    assert rest == []
-    assert "[token]" in err
-    assert TOKEN not in err
-    assert all(lines)
-    assert TOKEN.encode() not in b"".join(lines)
+    async with raw_server(on_connection) as address:
+        # Several, because the pauses between the attempts of one add up.
+        conversations = await asyncio.gather(*(converse(address) for _ in range(3)))
+
+    assert requests > 2 * len(RESPONSES)
+    for out, err in conversations:
+        assert "[token]" in err
+        assert TOKEN not in err
+        assert TOKEN.encode() not in out

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from hailuo_tasks_mcp.errors import SettingsError
+from hailuo_tasks_mcp.messages import error_text
 from hailuo_tasks_mcp.settings import (
     VARIABLES,
     Settings,
@@ -177,4 +178,85 @@ def test_a_value_that_cannot_be_used_becomes_the_problem_of_the_settings(
 
     assert broken.problem is not None
     assert variable.name in broken.problem.message
-    assert replace(broken, problem=None) == Settings()
+    assert broken.problems == (broken.problem,)
+    assert replace(broken, problem=None, problems=()) == Settings()
+
+
+def test_all_that_cannot_be_used_is_one_problem_of_a_call_and_one_of_each_variable() -> None:
+    environ = {
+        "ACEDATACLOUD_API_TOKEN": "YOUR-TOKEN",
+        "HAILUO_REQUEST_TIMEOUT_SECONDS": "soon",
+        "HAILUO_MAX_WAIT_SECONDS": "240",
+        "HAILUO_LOG_LEVEL": "loud",
+    }
+
+    broken = effective_settings(environ)
+
+    named = [problem.details["variable"] for problem in broken.problems]
+    assert named == ["ACEDATACLOUD_API_TOKEN", *list(environ)[1::2]]
+    assert broken.problem is not None
+    assert error_text(broken.problem, "model") == (
+        "ACEDATACLOUD_API_TOKEN holds a placeholder, not a token; HAILUO_REQUEST_TIMEOUT_SECONDS "
+        "must be a number of seconds above 0 and at most 40; HAILUO_LOG_LEVEL must be one of "
+        "DEBUG, INFO, WARNING, ERROR, CRITICAL. Ask the user to correct each of them, and to "
+        "restart this server."
+    )
+    # What can be used is.
+    assert broken.max_wait_seconds == 240
+    with pytest.raises(SettingsError, match="HAILUO_LOG_LEVEL"):
+        read_settings(environ)
+
+
+@pytest.mark.parametrize(
+    "placeholder",
+    [
+        *("YOUR-TOKEN", "your_token_here", "<token>", "<YOUR TOKEN>", "YOUR_API_KEY", "yourtoken"),
+        *("Bearer YOUR-TOKEN", '"YOUR-TOKEN"', "'<token>'", "Bearer <your token>", "{{token}}"),
+        *("token", "API token", "acedatacloud_api_token", "token-here", "my-token", "paste it"),
+        *("$ACEDATACLOUD_API_TOKEN", "%ACEDATACLOUD_API_TOKEN%", "$(cat token)", "[token]"),
+        *("xxxxxxxx-xxxx", "...", "…", "******", "changeme", "你的Token", "<您的 Token>"),
+        # A token in brackets is told the same, and is not repeated either.
+        f"<{TOKEN}>",
+    ],
+)
+def test_a_placeholder_of_a_token_is_called_one(placeholder: str) -> None:
+    problem = effective_settings({"ACEDATACLOUD_API_TOKEN": placeholder}).problem
+
+    assert problem is not None
+    assert error_text(problem, "person") == (
+        "ACEDATACLOUD_API_TOKEN holds a placeholder, not a token. Put a token in its place, "
+        "without brackets; create one at https://platform.acedata.cloud."
+    )
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        *(f'"{TOKEN}"', f"'{TOKEN}'", f"`{TOKEN}`", f"“{TOKEN}”", f"‘{TOKEN}’"),
+        *(f'"Bearer {TOKEN}"', f'Bearer "{TOKEN}"', f'"{TOKEN}', f"{TOKEN}'", f'" {TOKEN} "'),
+    ],
+)
+def test_a_token_in_quotes_is_called_one(quoted: str) -> None:
+    problem = effective_settings({"ACEDATACLOUD_API_TOKEN": quoted}).problem
+
+    assert problem is not None
+    assert error_text(problem, "person") == (
+        "ACEDATACLOUD_API_TOKEN holds its token in quotes. Remove these quotes."
+    )
+
+
+@pytest.mark.parametrize("nothing", ['""', "''", '"${TOKEN}"', '"Bearer "', "Bearer ''"])
+def test_quotes_around_nothing_make_no_token(nothing: str) -> None:
+    assert read_settings({"ACEDATACLOUD_API_TOKEN": nothing}).api_token is None
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        *("0f8a4c1be2d94a7f9c3d5e6f7a8b9c0d", "58cc618b-9639-4ee7-add2-d2fcf260d9a3", "sandbox"),
+        *("sandbox-used_up", "not-a-token", "your-1-token", "keyboard", "tokens", "t", "x-x0"),
+        *("a<b>", "sk-xxxx", "eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl", "a'b\"c"),
+    ],
+)
+def test_what_may_be_a_token_is_taken_for_one(token: str) -> None:
+    assert read_settings({"ACEDATACLOUD_API_TOKEN": token}).api_token == token

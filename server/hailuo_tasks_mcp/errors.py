@@ -4,7 +4,10 @@
     ├── InvalidArgumentsError              a tool does not take these arguments
     ├── SettingsError                      a setting cannot be used
     │   ├── TokenMissingError              there is no token
+    │   ├── SeveralSettingsError           several settings cannot be used
     │   ├── TokenMalformedError            the token cannot be one
+    │   ├── TokenPlaceholderError          what the documents write where a token belongs
+    │   ├── TokenQuotedError               the token is in quotes
     │   ├── NetworkConfigurationError      a proxy or certificate file cannot be used
     │   └── UntrustedCertificateError      the certificate that the API shows is not trusted
     ├── TokenRejectedError                 HTTP 401, or 400 `token_mismatched`
@@ -86,7 +89,10 @@ class InvalidArgumentsError(HailuoTasksError):
 
 
 class SettingsError(HailuoTasksError):
-    """A setting cannot be used, so nothing is sent."""
+    """A setting cannot be used, so nothing is sent.
+
+    Details: `variable`, the environment variable that decides on it, where that is one.
+    """
 
 
 class TokenMissingError(SettingsError):
@@ -95,6 +101,18 @@ class TokenMissingError(SettingsError):
 
 class TokenMalformedError(SettingsError):
     """What is set as the token cannot be one, so nothing is sent."""
+
+
+class TokenPlaceholderError(SettingsError):
+    """What is set as the token was to be replaced by one, so nothing is sent."""
+
+
+class TokenQuotedError(SettingsError):
+    """The token is in quotes, which would be sent as a part of it, so nothing is sent."""
+
+
+class SeveralSettingsError(SettingsError):
+    """Several settings cannot be used, and the message names each, so nothing is sent."""
 
 
 class NetworkConfigurationError(SettingsError):
@@ -109,7 +127,7 @@ class UntrustedCertificateError(SettingsError):
 
 
 class TokenRejectedError(HailuoTasksError):
-    """Another token is needed. Details: `base_url`, which rejected it."""
+    """Another token is needed. Details: `at_base_url`, where it was rejected."""
 
 
 class AccessDeniedError(HailuoTasksError):

@@ -16,8 +16,11 @@ from hailuo_tasks_mcp.errors import (
     RateLimitedError,
     RequestRejectedError,
     SettingsError,
+    SeveralSettingsError,
     TokenMalformedError,
     TokenMissingError,
+    TokenPlaceholderError,
+    TokenQuotedError,
     TokenRejectedError,
     UnreachableError,
     UnreadableResponseError,
@@ -62,17 +65,22 @@ def _trace_id(failure: Failure) -> str:
 def remedy(failure: Failure, reader: Reader) -> str:
     """Return what to do about an error, in whole sentences."""
     template: str = getattr(_REMEDIES[failure.kind], reader)
-    text = template.format(ask_again=_ask_again(failure.retry_after_seconds), **failure.details)
+    text = template.format(ask_again=_ask_again(failure), **failure.details)
     if reader == "person" and failure.retry_after_seconds:
         text += f" Not before {duration(failure.retry_after_seconds)} from now."
     return text
 
 
-def _ask_again(retry_after_seconds: float | None) -> str:
-    """Say when to ask again; a model cannot sleep, but a call of it can wait."""
-    if not retry_after_seconds:
-        return "ask again in about 30 seconds, or now with `wait_seconds` to sit it out"
-    return f"ask again in {duration(retry_after_seconds)}, not before"
+def _ask_again(failure: Failure) -> str:
+    """Return when to ask again, in whole sentences; a model cannot sleep, but a call can wait."""
+    if failure.retry_after_seconds:
+        when = f"Ask again in {duration(failure.retry_after_seconds)}, not before."
+    elif "waited_seconds" in failure.details:
+        waited = failure.details["waited_seconds"]
+        return f"It was tried for {waited} s, so asking again now will not help: tell the user."
+    else:
+        when = "Ask again in about 30 seconds, or now with `wait_seconds`, which keeps trying."
+    return f"{when} If it stays so, tell the user."
 
 
 def duration(seconds: float) -> str:
@@ -107,6 +115,20 @@ _REMEDIES: dict[type[HailuoTasksError], _Remedy] = {
         model="Ask the user to copy the token again and to restart this server.",
         person="Copy the token again.",
     ),
+    TokenPlaceholderError: _Remedy(
+        model="Ask the user to put a token in its place, without brackets, in this server's "
+        f"configuration and to restart it; a token is made at {PLATFORM_URL}.",
+        person=f"Put a token in its place, without brackets; create one at {PLATFORM_URL}.",
+    ),
+    TokenQuotedError: _Remedy(
+        model="Ask the user to remove these quotes in this server's configuration and to restart "
+        "it.",
+        person="Remove these quotes.",
+    ),
+    SeveralSettingsError: _Remedy(
+        model="Ask the user to correct each of them, and to restart this server.",
+        person="Correct each of them; hailuo-tasks-mcp check says how.",
+    ),
     NetworkConfigurationError: _Remedy(
         model="Ask the user to correct or unset {variables} for this server, and to restart it.",
         person="Correct or unset {variables}.",
@@ -120,15 +142,14 @@ _REMEDIES: dict[type[HailuoTasksError], _Remedy] = {
         f"{BASE_URL_VARIABLE} and this machine's clock.",
     ),
     TokenRejectedError: _Remedy(
-        model=f"Ask the user to set {TOKEN_VARIABLE} to a token that is valid for Hailuo at "
-        f"{{base_url}} and to restart this server; tokens are made at {PLATFORM_URL}.",
-        person=f"Set {TOKEN_VARIABLE} to a token that is valid for Hailuo; create one at "
-        f"{PLATFORM_URL}.",
+        model=f"Ask the user to set {TOKEN_VARIABLE} to a token that is valid{{at_base_url}} and "
+        f"to restart this server; tokens are made at {PLATFORM_URL}.",
+        person=f"Set {TOKEN_VARIABLE} to a token that is valid; create one at {PLATFORM_URL}.",
     ),
     AccessDeniedError: _Remedy(
         model=f"Ask the user to check at {PLATFORM_URL} that the account behind {TOKEN_VARIABLE} "
-        "is active and may use Hailuo; asking again will not help.",
-        person=f"Check at {PLATFORM_URL} that the account is active and may use Hailuo.",
+        "is active and may use this service; asking again will not help.",
+        person=f"Check at {PLATFORM_URL} that the account is active and may use this service.",
     ),
     BalanceUsedUpError: _Remedy(
         model=f"Ask the user to top it up at {PLATFORM_URL}; asking again before that will not "
@@ -145,23 +166,19 @@ _REMEDIES: dict[type[HailuoTasksError], _Remedy] = {
         person=f"Correct {BASE_URL_VARIABLE}, or unset it to use the default.",
     ),
     RateLimitedError: _Remedy(
-        model="The task itself goes on: {ask_again}. If it stays so, tell the user.",
-        person="The tasks themselves go on; try again later.",
+        model="{ask_again}",
+        person="It may pass; try again later.",
     ),
     UpstreamError: _Remedy(
-        model="This may well pass, and the task itself goes on: {ask_again}. If it stays so, tell "
-        "the user.",
-        person="The tasks themselves go on; try again later.",
+        model="{ask_again}",
+        person="It may pass; try again later.",
     ),
     UnreachableError: _Remedy(
-        model="The task itself goes on: {ask_again}. If it stays so, ask the user to check the "
-        f"network, the proxy and {BASE_URL_VARIABLE}.",
-        person=f"Check the network, the proxy and {BASE_URL_VARIABLE}, or try again later; the "
-        "tasks themselves go on.",
+        model=f"{{ask_again}} They can check the network, the proxy and {BASE_URL_VARIABLE}.",
+        person=f"Check the network, the proxy and {BASE_URL_VARIABLE}, or try again later.",
     ),
     UnreadableResponseError: _Remedy(
-        model="The task itself goes on: {ask_again}. If it stays so, ask the user to check "
-        f"{BASE_URL_VARIABLE}; {_CHECK_WHAT_ANSWERS}.",
-        person=f"Check {BASE_URL_VARIABLE}: {_CHECK_WHAT_ANSWERS}. The tasks themselves go on.",
+        model=f"{{ask_again}} They can check {BASE_URL_VARIABLE}; {_CHECK_WHAT_ANSWERS}.",
+        person=f"Check {BASE_URL_VARIABLE}: {_CHECK_WHAT_ANSWERS}.",
     ),
 }

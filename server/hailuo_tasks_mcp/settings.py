@@ -6,12 +6,19 @@ registry's entry and the bundle's manifest are made of the same entries, or test
 
 import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from hailuo_tasks_mcp.errors import Failure, SettingsError, TokenMalformedError
+from hailuo_tasks_mcp.errors import (
+    Failure,
+    SettingsError,
+    SeveralSettingsError,
+    TokenMalformedError,
+    TokenPlaceholderError,
+    TokenQuotedError,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -24,6 +31,21 @@ LOG_LEVEL_VARIABLE = "HAILUO_LOG_LEVEL"
 
 # What a host leaves behind when a template such as "${user_config.api_token}" was not filled in.
 _PLACEHOLDER = re.compile(r"\$\{[^}]*\}")
+# What documents write where a token belongs, and what is left of a variable that no shell has
+# filled in. The words have no digit, which tokens have.
+_TOKEN_PLACEHOLDER = re.compile(
+    r"""
+    <.*> | \[.*\] | \{.*\}
+    | \$\w+ | \$\(.*\) | %\w+%
+    | (your|my|paste|insert|enter|replace|change)[a-z _.-]*
+    | ((the|ace|data|cloud|api|access|secret|bearer)[ _.-]?)*(token|key)([ _.-]?here)?
+    | … | [x*._…•-]{3,}
+    | [你您].*
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_BEARER = re.compile(r"\Abearer(\s+|\Z)", re.IGNORECASE)
+_QUOTES = "\"'`“”‘’"
 _PORTS = range(1, 65536)
 
 
@@ -91,8 +113,16 @@ def _variable(**entry: Any) -> Any:
 
 def _token(value: str, variable: Variable) -> str | None:
     # People copy the whole header from the documentation.
-    token = _value_or_none(re.sub(r"\Abearer(\s+|\Z)", "", value, flags=re.IGNORECASE))
-    if token is not None and not re.fullmatch(r"[!-~]+", token):
+    given = _BEARER.sub("", value)
+    token = _value_or_none(_BEARER.sub("", given.strip(_QUOTES)).strip(_QUOTES))
+    if token is None:
+        return None
+    # The value is not repeated: it may be a token in brackets.
+    if _TOKEN_PLACEHOLDER.fullmatch(token):
+        raise TokenPlaceholderError(f"{variable.name} holds a placeholder, not a token")
+    if given != token:
+        raise TokenQuotedError(f"{variable.name} holds its token in quotes")
+    if not re.fullmatch(r"[!-~]+", token):
         raise TokenMalformedError(
             f"{variable.name} holds characters that no token has (white space, control or "
             "non-ASCII characters)"
@@ -186,7 +216,8 @@ class Settings:
         max_wait_seconds: the highest `wait_seconds` that a call may ask for, in seconds.
         log_level: threshold of the log on stderr.
         sandbox: whether answers come from the embedded sandbox.
-        problem: why these settings cannot be used; no request is sent while it is set.
+        problem: why these settings cannot be used, all in one; no request is sent while it is set.
+        problems: the same by variable, which is the `variable` of their details.
 
     """
 
@@ -237,6 +268,13 @@ class Settings:
     )
     sandbox: bool = False
     problem: Failure | None = None
+    problems: tuple[Failure, ...] = ()
+
+    @property
+    def at_base_url(self) -> str:
+        """Where the API is, for a message: nothing where it is as usual."""
+        usual = self.api_base_url == VARIABLES["api_base_url"].default
+        return "" if usual else f" at {self.api_base_url}"
 
 
 VARIABLES: Mapping[str, Variable] = {
@@ -253,19 +291,36 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     A variable that is empty, blank or still an unfilled placeholder (`${…}`) counts as not set.
 
     Raises:
-        SettingsError: a value cannot be used; the message names the variable, never the token.
+        SettingsError: values cannot be used; the message names the variables, never the token.
 
     """
-    return Settings(**{name: variable.read(environ) for name, variable in VARIABLES.items()})
+    settings = effective_settings(environ)
+    if settings.problem is not None:
+        raise settings.problem.to_error()
+    return settings
 
 
 def effective_settings(environ: Mapping[str, str]) -> Settings:
-    """Read the settings from environment variables; keep as their problem what cannot be used.
+    """Read the settings from environment variables; keep as their problems what cannot be used.
 
     A host shows a server that does not start as "disconnected", and its user learns nothing. With
-    these settings it starts, and each call says what to correct.
+    these settings it starts, and each call says what to correct, all at once: whoever corrects one
+    variable after the other restarts the host as often.
     """
-    try:
-        return read_settings(environ)
-    except SettingsError as error:
-        return Settings(problem=error.failure)
+    values: dict[str, Any] = {}
+    problems: list[Failure] = []
+    for name, variable in VARIABLES.items():
+        try:
+            values[name] = variable.read(environ)
+        except SettingsError as error:
+            details = {**error.failure.details, "variable": variable.name}
+            problems.append(replace(error.failure, details=details))
+    return Settings(**values, problem=_in_one(problems), problems=tuple(problems))
+
+
+def _in_one(problems: Sequence[Failure]) -> Failure | None:
+    """Return what a call is told of problems; None if there are none."""
+    if len(problems) < 2:  # noqa: PLR2004 - one needs no list
+        return problems[0] if problems else None
+    messages = "; ".join(problem.message for problem in problems)
+    return Failure(SeveralSettingsError, messages)

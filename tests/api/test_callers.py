@@ -5,38 +5,60 @@ import asyncio
 import httpx
 import pytest
 
-from hailuo_tasks_mcp.api.client import ApiClient
-from hailuo_tasks_mcp.api.http import HttpPool
+from hailuo_tasks_mcp.api.client import Api
+from hailuo_tasks_mcp.api.http import HttpPool, Result, Throttle
+from hailuo_tasks_mcp.api.services import HAILUO
 from hailuo_tasks_mcp.redaction import Redactor
 from helpers import ScriptedApi, clock, settings
+from two_services import TwoServices, h3_tasks, hailuo_tasks
 
 
-async def test_each_request_carries_its_callers_own_token() -> None:
+async def test_each_caller_is_looked_up_for_with_its_own_token() -> None:
     api = ScriptedApi(httpx.Response(200, json={}))
 
-    async with HttpPool(settings(api_token=None), transport=api) as pool:
-        callers = [
-            ApiClient(settings(), pool, f"caller-{number}-token", Redactor()) for number in range(3)
-        ]
-        await asyncio.gather(*(caller.retrieve("t") for caller in callers))
+    async with Api(settings(api_token=None), Redactor(), transport=api) as platform:
+        callers = [platform.client(f"caller-{number}-token") for number in range(3)]
+        await asyncio.gather(*(caller.look_up_at(HAILUO, ["t"]) for caller in callers))
 
     assert [request.headers["authorization"] for request in api.requests] == [
         f"Bearer caller-{number}-token" for number in range(3)
     ]
 
 
-async def test_what_one_caller_reads_holds_no_callers_token() -> None:
+async def test_one_caller_learns_nothing_of_what_another_looked_up() -> None:
+    api = TwoServices(hailuo=hailuo_tasks("a"), minimax=h3_tasks("b"))
+
+    async with Api(settings(), Redactor(), transport=api) as platform:
+        await platform.client("first-caller").look_up(["a"])
+        await platform.client("second-caller").look_up(["a"])
+
+    # For the second, no service is known to know it.
+    assert api.sent == [("minimax", ["a"]), ("hailuo", ["a"])] * 2
+
+
+async def test_what_one_caller_reads_holds_no_token_of_any_caller() -> None:
     echo = {"id": "t", "request": {"prompt": "first-caller second-caller"}}
     api = ScriptedApi(httpx.Response(200, json=echo))
     redactor = Redactor()
 
-    async with HttpPool(settings(), transport=api) as pool:
-        client = ApiClient(settings(), pool, "first-caller", redactor)
+    async with Api(settings(), redactor, transport=api) as platform:
         with redactor.using("first-caller"), redactor.using("second-caller"):
-            record = await client.retrieve("t")
+            result = await platform.client("first-caller").look_up_at(HAILUO, ["t"])
 
-    assert record is not None
-    assert record.request.prompt == "[token] [token]"
+    assert result.records["t"].request.prompt == "[token] [token]"
+
+
+async def post(pool: HttpPool, max_attempts: int) -> tuple[httpx.Response, list[Result]]:
+    results: list[Result] = []
+    response = await pool.post(
+        "/hailuo/videos",
+        {},
+        "token",
+        max_attempts=max_attempts,
+        throttle=Throttle(),
+        on_attempt=results.append,
+    )
+    return response, results
 
 
 @pytest.mark.parametrize(("max_attempts", "seconds"), [(1, 0), (2, 0.5), (3, 1.5)])
@@ -46,12 +68,10 @@ async def test_an_operation_decides_how_often_its_request_may_be_sent(
     api = ScriptedApi(httpx.Response(503))
 
     async with HttpPool(settings(), transport=api) as pool:
-        response = await pool.post(
-            "/hailuo/videos", {}, "token", max_attempts=max_attempts, deadline=clock() + 60
-        )
+        response, results = await post(pool, max_attempts)
 
     assert response.status_code == 503
-    assert len(api.requests) == max_attempts
+    assert len(api.requests) == len(results) == max_attempts
     assert clock() <= seconds
 
 
@@ -60,6 +80,6 @@ async def test_a_request_that_may_be_sent_once_is_not_retried_after_a_torn_respo
 
     async with HttpPool(settings(), transport=api) as pool:
         with pytest.raises(httpx.ReadError):
-            await pool.post("/hailuo/videos", {}, "token", max_attempts=1, deadline=clock() + 60)
+            await post(pool, 1)
 
     assert len(api.requests) == 1

@@ -7,8 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from hailuo_tasks_mcp.api.client import LookupResult, open_client
+from hailuo_tasks_mcp.api.client import open_client
 from hailuo_tasks_mcp.api.records import read_record
+from hailuo_tasks_mcp.api.results import LookupResult
+from hailuo_tasks_mcp.api.services import HAILUO
 from hailuo_tasks_mcp.errors import (
     BalanceUsedUpError,
     HailuoTasksError,
@@ -25,9 +27,11 @@ from helpers import (
     ScriptedApi,
     clock,
     example,
+    look_up_one,
     retrieve,
     retrieve_error,
     settings,
+    succeeded,
     task_ids,
 )
 
@@ -36,7 +40,7 @@ ERRORS = example("errors")
 
 async def retrieve_batch(transport: httpx.AsyncBaseTransport, ids: list[str]) -> LookupResult:
     async with open_client(settings(), transport=transport) as client:
-        return await client.retrieve_batch(ids)
+        return await client.look_up_at(HAILUO, ids)
 
 
 async def test_one_task_is_requested_as_documented() -> None:
@@ -61,7 +65,7 @@ async def test_a_base_url_with_a_path_keeps_it() -> None:
     async with open_client(
         settings(api_base_url="https://gateway.test/acedata"), transport=api
     ) as client:
-        await client.retrieve("t")
+        await look_up_one(client, "t")
 
     assert api.requests[0].url == "https://gateway.test/acedata/hailuo/tasks"
 
@@ -107,9 +111,18 @@ async def test_the_documented_batch_is_read_by_id() -> None:
 
 
 async def test_the_second_envelope_is_read_in_a_batch() -> None:
-    api = ScriptedApi(httpx.Response(200, json=example("second_envelope")["batch"]))
+    api = ScriptedApi(
+        httpx.Response(200, json=example("second_envelope")["batch"]), httpx.Response(200, json={})
+    )
 
-    assert set((await retrieve_batch(api, ["task-123"])).records) == {"task-123"}
+    assert set((await retrieve_batch(api, ["task-123", "b"])).records) == {"task-123"}
+
+
+async def test_a_batch_of_one_id_is_requested_as_one_task() -> None:
+    api = ScriptedApi(httpx.Response(200, json=example("retrieve")))
+
+    assert set((await retrieve_batch(api, [DOCUMENTED_ID])).records) == {DOCUMENTED_ID}
+    assert api.payloads == [{"action": "retrieve", "id": DOCUMENTED_ID}]
 
 
 async def test_fifty_ids_take_one_request_where_limit_is_obeyed() -> None:
@@ -142,7 +155,7 @@ async def test_an_id_is_unknown_only_after_a_response_without_new_records(page_s
 
     assert set(batch.records) == set(task_ids(13))
     assert batch.failures == {}
-    assert api.payloads[-1]["ids"] == ["unknown"]
+    assert api.asked[-1] == ["unknown"]
 
 
 async def test_ids_that_are_all_unknown_take_one_request() -> None:
@@ -211,7 +224,7 @@ async def test_a_batch_of_which_nothing_was_received_is_an_error() -> None:
 
 async def test_a_record_of_another_task_in_a_batch_is_ignored() -> None:
     page = {"items": [{"id": "other"}, example("retrieve")], "count": 2}
-    api = ScriptedApi(httpx.Response(200, json=page))
+    api = ScriptedApi(httpx.Response(200, json=page), httpx.Response(200, json={}))
 
     assert await retrieve_batch(api, [DOCUMENTED_ID, "b"]) == (
         {DOCUMENTED_ID: read_record(example("retrieve"))},
@@ -219,34 +232,52 @@ async def test_a_record_of_another_task_in_a_batch_is_ignored() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        {"items": [example("retrieve"), None]},
-        {"items": [example("retrieve"), {"created_at": 1736863231.588}]},
-        {"items": [example("retrieve")], "success": False, "error": {"code": "api_error"}},
-        {"items": [example("retrieve")], "success": False},
-    ],
-)
-async def test_an_id_missing_from_an_incomplete_batch_is_not_taken_as_unknown(page: Any) -> None:
-    batch = await retrieve_batch(ScriptedApi(httpx.Response(200, json=page)), [DOCUMENTED_ID, "b"])
+INCOMPLETE = [
+    {"items": [example("retrieve"), None]},
+    {"items": [example("retrieve"), {"created_at": 1736863231.588}]},
+    {"items": [example("retrieve")], "success": False, "error": {"code": "api_error"}},
+    {"items": [example("retrieve")], "success": False},
+]
+
+
+@pytest.mark.parametrize("page", INCOMPLETE)
+async def test_ids_missing_from_an_incomplete_batch_are_not_taken_as_unknown(page: Any) -> None:
+    api = ScriptedApi(httpx.Response(200, json=page))
+
+    batch = await retrieve_batch(api, [DOCUMENTED_ID, "b", "c"])
 
     assert batch.records.keys() == {DOCUMENTED_ID}
-    assert batch.failures["b"].kind is UnreadableResponseError
+    assert batch.failures.keys() == {"b", "c"}
+    assert {failure.kind for failure in batch.failures.values()} == {UnreadableResponseError}
+
+
+@pytest.mark.parametrize("page", INCOMPLETE)
+@pytest.mark.parametrize("known", [True, False])
+async def test_the_one_id_missing_from_an_incomplete_batch_is_asked_for_alone(
+    page: Any, known: bool
+) -> None:
+    alone = httpx.Response(200, json=succeeded("b") if known else {})
+    api = ScriptedApi(httpx.Response(200, json=page), alone)
+
+    batch = await retrieve_batch(api, [DOCUMENTED_ID, "b"])
+
+    assert batch.records.keys() == {DOCUMENTED_ID, "b"} - ({"b"} if not known else set())
+    assert batch.failures == {}
+    assert api.payloads[1:] == [{"action": "retrieve", "id": "b"}]
 
 
 async def test_a_record_that_names_its_task_only_in_its_response_is_found() -> None:
     record = example("retrieve")
     del record["id"]
-    api = ScriptedApi(httpx.Response(200, json={"items": [record]}))
+    api = ScriptedApi(httpx.Response(200, json={"items": [record]}), httpx.Response(200, json={}))
 
-    assert set((await retrieve_batch(api, [DOCUMENTED_ID])).records) == {DOCUMENTED_ID}
+    assert set((await retrieve_batch(api, [DOCUMENTED_ID, "b"])).records) == {DOCUMENTED_ID}
 
 
 @pytest.mark.parametrize("body", [{}, {"items": None}, {"items": "x"}, {"count": 1}])
 async def test_a_batch_without_a_list_of_items_is_unreadable(body: Any) -> None:
     with pytest.raises(UnreadableResponseError, match="without items"):
-        await retrieve_batch(ScriptedApi(httpx.Response(200, json=body)), ["a"])
+        await retrieve_batch(ScriptedApi(httpx.Response(200, json=body)), ["a", "b"])
 
 
 async def test_a_record_of_another_task_is_rejected() -> None:
@@ -278,7 +309,7 @@ async def test_a_batch_that_reports_an_error_is_not_a_batch_of_unknown_ids(error
     body = {"success": False, "items": [], "count": 0, "error": error}
 
     with pytest.raises(UpstreamError):
-        await retrieve_batch(ScriptedApi(httpx.Response(200, json=body)), ["a"])
+        await retrieve_batch(ScriptedApi(httpx.Response(200, json=body)), ["a", "b"])
 
 
 @pytest.mark.parametrize(
@@ -298,8 +329,10 @@ async def test_a_record_with_an_error_reads_the_same_alone_and_in_a_batch(record
     record |= {"error": {"code": "content_policy"}}
 
     alone = await retrieve(ScriptedApi(httpx.Response(200, json=record)))
-    batch = await retrieve_batch(ScriptedApi(httpx.Response(200, json={"items": [record]})), ["t"])
+    page = httpx.Response(200, json={"items": [record]})
+    batch = await retrieve_batch(ScriptedApi(page, httpx.Response(200, json={})), ["t", "u"])
 
+    assert alone is not None
     assert alone == batch.records["t"]
 
 
@@ -312,8 +345,8 @@ async def test_a_numeric_status_does_not_make_an_error_a_record() -> None:
 async def test_a_closed_client_opens_no_new_connection() -> None:
     api = ScriptedApi(httpx.Response(200, json={}))
     async with open_client(settings(), transport=api) as client:
-        await client.retrieve("t")
+        await look_up_one(client, "t")
 
     with pytest.raises(RuntimeError, match="closed"):
-        await client.retrieve("t")
+        await look_up_one(client, "t")
     assert len(api.requests) == 1

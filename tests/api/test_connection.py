@@ -10,6 +10,7 @@ import pytest
 import trustme
 
 from hailuo_tasks_mcp.api.client import open_client
+from hailuo_tasks_mcp.api.services import HAILUO
 from hailuo_tasks_mcp.errors import (
     SettingsError,
     TokenMissingError,
@@ -23,6 +24,7 @@ from helpers import (
     ScriptedApi,
     example,
     listening,
+    look_up_one,
     model_text,
     raises,
     retrieve,
@@ -75,9 +77,9 @@ async def test_an_unreadable_response_is_reported_with_what_was_received(
         (httpx.ReadError(""), "broke off before it had answered (ReadError)"),
         (
             httpx.ReadTimeout("slow"),
-            "No answer from https://api.test, though each try was given 15 s",
+            "No answer from the API at https://api.test, though each attempt was given 15 s",
         ),
-        (httpx.ConnectTimeout("slow"), "though each try was given 15 s"),
+        (httpx.ConnectTimeout("slow"), "though each attempt was given 15 s"),
     ],
 )
 async def test_a_missing_response_is_reported_with_the_reason(fault: Exception, words: str) -> None:
@@ -98,8 +100,8 @@ async def test_a_request_without_a_response_times_out() -> None:
         async with open_client(
             settings(request_timeout_seconds=0.01), transport=HangingApi()
         ) as client:
-            with pytest.raises(UnreachableError, match=r"each try was given 0\.01 s"):
-                await client.retrieve("t")
+            with pytest.raises(UnreachableError, match=r"each attempt was given 0\.01 s"):
+                await look_up_one(client, "t")
 
 
 async def test_no_redirect_is_followed() -> None:
@@ -151,7 +153,7 @@ async def test_only_a_token_of_8_characters_or_more_is_redacted(token: str, expe
     api = ScriptedApi(httpx.Response(200, json={"id": "t", "request": {"prompt": f"of {token}"}}))
 
     async with open_client(settings(api_token=token), transport=api) as client:
-        record = await client.retrieve("t")
+        record = await look_up_one(client, "t")
 
     assert record is not None
     assert record.request.prompt == expected
@@ -167,7 +169,7 @@ async def test_the_configured_timeout_is_effective() -> None:
     api = ScriptedApi(httpx.Response(200, json={}))
 
     async with open_client(settings(request_timeout_seconds=33), transport=api) as client:
-        await client.retrieve("t")
+        await look_up_one(client, "t")
 
     assert set(api.requests[0].extensions["timeout"].values()) == {33}
 
@@ -176,8 +178,8 @@ async def test_cookies_are_not_kept() -> None:
     api = ScriptedApi(httpx.Response(200, json={}, headers={"set-cookie": "a=b; Path=/"}))
 
     async with open_client(settings(), transport=api) as client:
-        await client.retrieve("t")
-        await client.retrieve("t")
+        await look_up_one(client, "t")
+        await look_up_one(client, "t")
 
     assert "cookie" not in api.requests[1].headers
 
@@ -196,9 +198,9 @@ async def test_nothing_is_sent_with_settings_that_cannot_be_used(
 
     async with open_client(settings(**unusable), transport=api) as client:
         with pytest.raises(kind):
-            await client.retrieve("t")
+            await look_up_one(client, "t")
         with pytest.raises(kind):
-            await client.retrieve_batch(["t"])
+            await client.look_up_at(HAILUO, ["t"])
 
     assert api.requests == []
 
@@ -212,7 +214,7 @@ async def test_requests_to_this_machine_use_no_proxy(
         monkeypatch.setenv("HTTP_PROXY", f"http://{proxy}")
         monkeypatch.setenv("ALL_PROXY", f"http://{proxy}")
         async with open_client(settings(api_base_url=f"http://{api}")) as client:
-            assert await client.retrieve("t") is None
+            assert await look_up_one(client, "t") is None
 
     assert received == []
 
@@ -225,7 +227,7 @@ async def test_requests_to_the_network_use_the_configured_proxy(
         monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy}")
         async with open_client(settings()) as client:
             with pytest.raises(SettingsError, match="The proxy refuses to reach"):
-                await client.retrieve("t")
+                await look_up_one(client, "t")
 
     assert received[0].startswith(b"CONNECT api.test:443 ")
     assert TOKEN.encode() not in received[0]
@@ -246,7 +248,7 @@ async def test_a_bad_proxy_or_certificate_is_reported_at_the_call(
 
     async with open_client(settings()) as client:
         with raises(SettingsError, match=variable) as caught:
-            await client.retrieve("t")
+            await look_up_one(client, "t")
 
     assert "secret" not in model_text(caught.value)
 
@@ -259,7 +261,7 @@ async def test_an_untrusted_certificate_is_reported_with_what_to_set() -> None:
         base_url = f"https://localhost:{api.rpartition(':')[2]}"
         async with open_client(settings(api_base_url=base_url)) as client:
             with pytest.raises(UntrustedCertificateError) as caught:
-                await client.retrieve("t")
+                await look_up_one(client, "t")
 
     text = model_text(caught.value)
     assert text.startswith(f"The certificate of {base_url.removeprefix('https://')} is not trusted")
@@ -274,4 +276,4 @@ async def test_a_socks_proxy_can_be_used(monkeypatch: pytest.MonkeyPatch) -> Non
 
     async with open_client(settings()) as client:
         with pytest.raises(UnreachableError, match="ConnectError"):
-            await client.retrieve("t")
+            await look_up_one(client, "t")

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import gzip
-import json
 import random
 import tracemalloc
 import weakref
@@ -18,6 +17,7 @@ import pytest
 from mcp import Client
 
 from hailuo_tasks_mcp.api.client import open_client
+from hailuo_tasks_mcp.api.services import HAILUO
 from hailuo_tasks_mcp.errors import (
     RateLimitedError,
     SettingsError,
@@ -27,11 +27,13 @@ from hailuo_tasks_mcp.errors import (
 )
 from hailuo_tasks_mcp.server import create_server
 from helpers import (
+    HailuoAlone,
     PagingApi,
     ScriptedApi,
     ScriptedResponse,
     clock,
     data_of,
+    look_up_one,
     raises,
     retrieve,
     settings,
@@ -183,7 +185,7 @@ async def test_retry_after_may_be_a_date() -> None:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ("11", "ask again in 11 seconds"),
+        ("11", "Ask again in 11 seconds"),
         ("119", "119 seconds"),
         ("120", "2 minutes"),
         ("3601", "61 minutes"),
@@ -203,10 +205,24 @@ async def test_a_retry_after_that_is_too_long_is_reported_without_waiting(
     assert clock() == 0
 
 
+async def test_a_service_with_a_long_retry_after_is_not_asked_again_for_up_to_a_minute() -> None:
+    api = TimedScript(httpx.Response(429, headers={"retry-after": "250"}), OK)
+
+    async with open_client(settings(), transport=HailuoAlone(api)) as client:
+        for minutes in (5, 4):
+            with raises(RateLimitedError, match=f"Ask again in {minutes} minutes, not before"):
+                await client.look_up_at(HAILUO, ["a"])
+            assert len(api.requests) == 1
+            await asyncio.sleep(30)
+        await client.look_up_at(HAILUO, ["a"])
+
+    assert len(api.requests) == 2
+
+
 async def test_a_retry_after_date_that_is_too_far_off_is_reported() -> None:
     api = TimedScript(httpx.Response(429, headers={"retry-after": in_seconds(300)}))
 
-    with raises(RateLimitedError, match="ask again in 5 minutes, not before"):
+    with raises(RateLimitedError, match="Ask again in 5 minutes, not before"):
         await retrieve(api)
 
 
@@ -235,14 +251,14 @@ async def test_an_unusable_retry_after_gives_way_to_our_own_pause(value: str) ->
 async def test_a_retry_after_of_zero_is_reported_as_none() -> None:
     api = TimedScript(httpx.Response(429, headers={"retry-after": "0"}))
 
-    with raises(RateLimitedError, match="ask again in about 30 seconds"):
+    with raises(RateLimitedError, match="Ask again in about 30 seconds"):
         await retrieve(api)
 
 
 async def test_the_retry_after_of_the_last_attempt_is_reported() -> None:
     api = TimedScript(httpx.Response(503, headers={"retry-after": "4"}))
 
-    with raises(UpstreamError, match="ask again in 4 seconds, not before"):
+    with raises(UpstreamError, match="Ask again in 4 seconds, not before"):
         await retrieve(api)
 
     assert api.pauses == [4, 4]
@@ -259,10 +275,10 @@ async def test_a_call_never_takes_more_than_45_seconds(timeout_seconds: float) -
         settings(request_timeout_seconds=timeout_seconds), transport=api
     ) as client:
         with pytest.raises(UnreachableError, match=r"No answer|Not answered"):
-            await client.retrieve("t")
+            await look_up_one(client, "t")
         alone = clock()
         with pytest.raises(UnreachableError, match=r"No answer|Not answered"):
-            await client.retrieve_batch(task_ids(1000))
+            await client.look_up_at(HAILUO, task_ids(1000))
 
     assert alone <= 45
     assert clock() - alone <= 45
@@ -278,7 +294,7 @@ async def test_the_last_attempts_error_is_reported_when_no_time_is_left_for_anot
 
     async with open_client(settings(), transport=api) as client:
         with raises(RateLimitedError, match=r"HTTP 429.*9 seconds, not before.*abc"):
-            await client.retrieve("t", within_seconds=seconds)
+            await look_up_one(client, "t", within_seconds=seconds)
 
     assert clock() == seconds
 
@@ -290,7 +306,7 @@ async def test_a_batch_that_takes_too_long_returns_what_was_received() -> None:
             return await super().handle_async_request(request)
 
     async with open_client(settings(), transport=SlowApi(task_ids(50), page_size=1)) as client:
-        records, failures = await client.retrieve_batch(task_ids(50))
+        records, failures = await client.look_up_at(HAILUO, task_ids(50))
 
     assert (len(records), len(failures)) == (4, 46)
     assert "Not answered within 44 s by" in failures["task-0"].message
@@ -309,9 +325,9 @@ async def test_a_response_that_never_ends_times_out() -> None:
             return httpx.Response(200, content=drops())
 
     api = DrippingApi()
-    with pytest.raises(UnreachableError, match="each try was given 5 s"):
+    with pytest.raises(UnreachableError, match="each attempt was given 5 s"):
         async with open_client(settings(request_timeout_seconds=5), transport=api) as client:
-            await client.retrieve("t")
+            await look_up_one(client, "t")
 
     assert api.requests == 3
 
@@ -435,26 +451,28 @@ async def test_a_compressed_body_that_breaks_off_is_retried(length: int) -> None
 # Many at once
 
 
-async def test_two_hundred_calls_at_once_lose_none_and_stay_within_the_pool() -> None:
+async def test_two_hundred_calls_at_once_lose_none_and_at_most_four_are_in_flight() -> None:
     under_way = most = 0
 
-    class CountingApi(httpx.AsyncBaseTransport):
+    class CountingApi(PagingApi):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             nonlocal under_way, most
             under_way += 1
             most = max(most, under_way)
-            # Twice this is more than an attempt may take: waiting for a slot must not count.
+            # Twice this is more than an attempt may take: waiting for a turn must not count.
             await asyncio.sleep(14)
             under_way -= 1
-            return httpx.Response(200, json={"id": json.loads(request.content)["id"]})
+            return await super().handle_async_request(request)
 
-    async with Client(create_server(settings(), transport=CountingApi())) as client:
+    api = CountingApi(task_ids(200), page_size=100)
+    async with Client(create_server(settings(), transport=HailuoAlone(api))) as client:
         results = await asyncio.gather(
             *(client.call_tool("retrieve_task", {"task_id": task_id}) for task_id in task_ids(200))
         )
 
     assert [data_of(result)["task_id"] for result in results] == task_ids(200)
-    assert most == 100
+    assert [data_of(result)["state"] for result in results] == ["succeeded"] * 200
+    assert most == 4
     assert clock() == 28
 
 
@@ -470,7 +488,9 @@ async def test_a_transport_error_keeps_nothing_of_the_attempt_in_memory() -> Non
             held.append(weakref.ref(large))
             raise httpx.ReadError("reset")
 
-    async with Client(create_server(settings(), transport=FailingTransport())) as client:
+    async with Client(
+        create_server(settings(), transport=HailuoAlone(FailingTransport()))
+    ) as client:
         gc.disable()
         try:
             for _ in range(3):

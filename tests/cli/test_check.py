@@ -22,18 +22,25 @@ from hailuo_tasks_mcp.errors import SettingsError, UntrustedCertificateError
 from helpers import (
     TOKEN,
     ConnectionHandler,
+    HailuoAlone,
     ScriptedApi,
     example,
     http_response,
     listening,
+    look_up_one,
     raw_server,
     read_request,
     settings,
     startup,
 )
 from repository import variables_that_are_read
+from two_services import TwoServices
 
 UNUSABLE_PROXY = "The environment names no proxy that can be used (http, https, socks5, socks5h)"
+PUT_A_TOKEN = (
+    "Put a token in its place, without brackets; create one at https://platform.acedata.cloud."
+)
+TOKENS = ("token at MiniMax H3", "token at Hailuo")
 IMPOSSIBLE_ID = "00000000-0000-0000-0000-000000000000"
 
 
@@ -66,8 +73,9 @@ def test_all_is_well_in_the_sandbox(
         "ok    HAILUO_LOG_LEVEL: WARNING, the default",
         "skip  network: the sandbox is in this process",
     ]
-    assert lines[3].startswith("ok    token: accepted by the sandbox (")
-    assert lines[4:] == ["All is well."]
+    for line, step in zip(lines[3:5], TOKENS, strict=True):
+        assert line.startswith(f"ok    {step}: accepted by the sandbox (")
+    assert lines[5:] == ["All is well."]
 
 
 def test_in_the_sandbox_the_environment_does_not_matter(
@@ -113,23 +121,92 @@ def test_without_a_token_it_says_which_variable_to_set(
     ) in out
     # The rest of the route is checked all the same, but nothing is sent.
     assert "connection: " in out
-    assert "token: " not in out
+    assert "token at" not in out
     assert out.endswith("Not all is well: see FAIL.\n")
 
 
-def test_a_setting_that_cannot_be_used_is_all_that_is_reported(
+def test_all_settings_that_cannot_be_used_are_reported_and_nothing_is_sent(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("ACEDATACLOUD_API_TOKEN", "YOUR-TOKEN")
     monkeypatch.setenv("HAILUO_MAX_WAIT_SECONDS", "soon")
+    monkeypatch.setenv("HAILUO_REQUEST_TIMEOUT_SECONDS", "20")
 
     assert main(["check"]) == 1
 
     _, *lines = capsys.readouterr().out.splitlines()
     assert lines == [
-        "FAIL  settings: HAILUO_MAX_WAIT_SECONDS must be a whole number of seconds from 1 to 3600",
+        "FAIL  ACEDATACLOUD_API_TOKEN: holds a placeholder, not a token",
+        f"      {PUT_A_TOKEN}",
+        "ok    ACEDATACLOUD_API_BASE_URL: https://api.acedata.cloud, the default",
+        "ok    HAILUO_REQUEST_TIMEOUT_SECONDS: 20",
+        "FAIL  HAILUO_MAX_WAIT_SECONDS: must be a whole number of seconds from 1 to 3600",
         "      Correct it, or unset it to use the default.",
+        "ok    HAILUO_LOG_LEVEL: WARNING, the default",
         "Not all is well: see FAIL.",
     ]
+
+
+def test_a_missing_token_is_told_beside_another_setting_that_cannot_be_used(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HAILUO_LOG_LEVEL", "loud")
+
+    assert main(["check"]) == 1
+
+    out = capsys.readouterr().out
+    assert "FAIL  ACEDATACLOUD_API_TOKEN: not set\n" in out
+    assert "FAIL  HAILUO_LOG_LEVEL: must be one of DEBUG, INFO" in out
+
+
+def test_a_token_in_quotes_is_told_and_not_repeated(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACEDATACLOUD_API_TOKEN", f'"{TOKEN}"')
+
+    assert main(["check"]) == 1
+
+    out = capsys.readouterr().out
+    assert (
+        "FAIL  ACEDATACLOUD_API_TOKEN: holds its token in quotes\n      Remove these quotes.\n"
+        in out
+    )
+    assert TOKEN[-4:] not in out
+
+
+def test_in_the_sandbox_the_log_level_is_still_checked(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HAILUO_LOG_LEVEL", "loud")
+
+    assert main(["check", "--sandbox"]) == 1
+
+    assert "FAIL  HAILUO_LOG_LEVEL: must be one of" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (httpx.Response(403, json={"error": {"code": "disabled"}}), "denied access"),
+        (httpx.Response(503), "The API failed (HTTP 503)"),
+    ],
+)
+async def test_each_service_is_told_by_itself(
+    failing: int, answer: httpx.Response, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api = TwoServices()
+    api.services[["minimax", "hailuo"][failing]].fault = lambda _: answer
+
+    # With the sandbox's settings there is no route to look at first.
+    assert await check.run_check(startup(api, sandbox=True), as_json=True) == 1
+
+    told = json.loads(capsys.readouterr().out)["checks"][-2:]
+    assert [finding["step"] for finding in told] == list(TOKENS)
+    assert told[failing]["verdict"] == "FAIL"
+    assert words in told[failing]["detail"]
+    assert told[1 - failing]["verdict"] == "ok"
+    assert api.payloads[:2] == [{"action": "retrieve", "id": IMPOSSIBLE_ID}] * 2
 
 
 @pytest.mark.real_time
@@ -157,17 +234,28 @@ async def test_no_more_of_the_token_is_shown_than_its_last_4_characters(
 async def test_the_token_is_checked_with_an_id_that_cannot_exist(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    async with listening(http_response({})) as (address, received):
+    received: list[bytes] = []
+
+    async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            received.append(await read_request(reader))
+            writer.write(http_response({}))
+            await writer.drain()
+
+    async with raw_server(on_connection) as address:
         found = await findings(capsys, api_base_url=f"http://{address}", max_wait_seconds=240)
 
-    steps = ("name", "connection", "TLS", "token")
-    assert verdicts(found, *steps) == ["ok", "ok", "skip", "ok"]
+    steps = ("name", "connection", "TLS", *TOKENS)
+    assert verdicts(found, *steps) == ["ok", "ok", "skip", "ok", "ok"]
     assert found["TLS"]["detail"] == "plain http, to this machine only"
-    assert all(found[step]["seconds"] >= 0 for step in ("name", "connection", "token"))
+    assert all(found[step]["seconds"] >= 0 for step in ("name", "connection", *TOKENS))
     assert found["HAILUO_MAX_WAIT_SECONDS"]["detail"] == "240"
-    (request,) = received
-    assert IMPOSSIBLE_ID.encode() in request
-    assert b"Bearer " + TOKEN.encode() in request
+    paths = {request.partition(b" HTTP/")[0] for request in received}
+    assert paths == {b"POST /minimax/tasks", b"POST /hailuo/tasks"}
+    assert len(received) == 2
+    for request in received:
+        assert IMPOSSIBLE_ID.encode() in request
+        assert b"Bearer " + TOKEN.encode() in request
 
 
 @pytest.mark.parametrize(
@@ -176,10 +264,14 @@ async def test_the_token_is_checked_with_an_id_that_cannot_exist(
         (
             httpx.Response(401, json={"error": {"code": "invalid_token"}}),
             "The API rejected the token",
-            "Set ACEDATACLOUD_API_TOKEN to a token that is valid for Hailuo",
+            "Set ACEDATACLOUD_API_TOKEN to a token that is valid; create one",
         ),
         (httpx.Response(403, json={"error": {"code": "used_up"}}), "balance is used up", "Top it"),
-        (httpx.Response(404, text="<html>"), "There is no Hailuo", "Correct ACEDATACLOUD_API_BASE"),
+        (
+            httpx.Response(404, text="<html>"),
+            "There is no such API",
+            "Correct ACEDATACLOUD_API_BASE",
+        ),
         (httpx.Response(200, text="<html>"), "not JSON", "Check ACEDATACLOUD_API_BASE_URL"),
         (httpx.Response(200, json=example("retrieve")), "record of another task", "Check ACEDATA"),
         (
@@ -197,12 +289,12 @@ async def test_the_token_is_checked_with_an_id_that_cannot_exist(
 async def test_a_failed_token_check_is_reported_with_what_to_do(
     response: httpx.Response, detail: str, remedy: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sandboxed = startup(ScriptedApi(response), sandbox=True)
+    sandboxed = startup(HailuoAlone(ScriptedApi(response)), sandbox=True)
 
     assert await check.run_check(sandboxed, as_json=False) == 1
 
     failed, advice, end = capsys.readouterr().out.splitlines()[-3:]
-    assert failed.startswith("FAIL  token: ")
+    assert failed.startswith("FAIL  token at Hailuo: ")
     assert detail in failed
     assert advice.startswith("      ")
     assert remedy in advice
@@ -215,7 +307,7 @@ async def test_a_name_that_cannot_be_resolved_ends_the_check(
 ) -> None:
     found = await findings(capsys, api_base_url="https://api.invalid")
 
-    assert verdicts(found, "name", "connection", "token") == ["FAIL", "", ""]
+    assert verdicts(found, "name", "connection", *TOKENS) == ["FAIL", "", "", ""]
     assert found["name"]["detail"].startswith("api.invalid:443: ")
     assert "ACEDATACLOUD_API_BASE_URL" in found["name"]["remedy"]
 
@@ -229,7 +321,7 @@ async def test_a_port_where_nothing_listens_ends_the_check(
         address = f"127.0.0.1:{bound.getsockname()[1]}"
         found = await findings(capsys, api_base_url=f"http://{address}")
 
-    assert verdicts(found, "name", "connection", "token") == ["ok", "FAIL", ""]
+    assert verdicts(found, "name", "connection", *TOKENS) == ["ok", "FAIL", "", ""]
     assert found["connection"]["detail"] == f"{address}: Connection refused"
     assert "HTTPS_PROXY" in found["connection"]["remedy"]
 
@@ -280,7 +372,7 @@ async def test_a_certificate_of_the_users_own_authority_is_trusted_through_ssl_c
 ) -> None:
     found, _ = await check_over_tls(capsys, tls_context(trusted_authority))
 
-    assert verdicts(found, "name", "connection", "TLS", "token") == ["ok"] * 4
+    assert verdicts(found, "name", "connection", "TLS", *TOKENS) == ["ok"] * 5
     assert found["TLS"]["detail"] == "TLSv1.3, the certificate is good"
 
 
@@ -290,7 +382,7 @@ async def test_an_untrusted_certificate_is_reported_with_what_to_do(
 ) -> None:
     found, received = await check_over_tls(capsys, tls_context(authority))
 
-    assert verdicts(found, "connection", "TLS", "token") == ["ok", "FAIL", ""]
+    assert verdicts(found, "connection", "TLS", *TOKENS) == ["ok", "FAIL", "", ""]
     assert "unable to get local issuer certificate" in found["TLS"]["detail"]
     assert "SSL_CERT_FILE" in found["TLS"]["remedy"]
     assert received == []
@@ -302,7 +394,7 @@ async def test_a_certificate_for_another_name_is_reported(
 ) -> None:
     found, received = await check_over_tls(capsys, tls_context(trusted_authority, "api.test"))
 
-    assert verdicts(found, "connection", "TLS", "token") == ["ok", "FAIL", ""]
+    assert verdicts(found, "connection", "TLS", *TOKENS) == ["ok", "FAIL", "", ""]
     assert received == []
     assert "Hostname mismatch" in found["TLS"]["detail"]
     assert "ACEDATACLOUD_API_BASE_URL" in found["TLS"]["remedy"]
@@ -322,7 +414,7 @@ async def test_a_server_that_does_not_speak_tls_is_reported(
     async with raw_server(responding(greeting)) as address:
         found = await findings(capsys, api_base_url=f"https://{address}")
 
-    assert verdicts(found, "connection", "TLS", "token") == ["ok", "FAIL", ""]
+    assert verdicts(found, "connection", "TLS", *TOKENS) == ["ok", "FAIL", "", ""]
     assert found["TLS"]["detail"] == f"{address}: {reason}"
     assert found["TLS"]["remedy"].startswith("Check the scheme, the host and the port of ")
 
@@ -341,9 +433,9 @@ async def test_a_proxy_that_speaks_tls_is_checked_up_to_its_certificate(
             UntrustedCertificateError, match=r"The certificate of api.invalid or of the proxy"
         ):
             async with open_client(settings(api_base_url="https://api.invalid")) as client:
-                await client.retrieve("t")
+                await look_up_one(client, "t")
 
-    assert verdicts(found, "proxy", "connection", "TLS", "token") == ["ok", "ok", "FAIL", ""]
+    assert verdicts(found, "proxy", "connection", "TLS", *TOKENS) == ["ok", "ok", "FAIL", "", ""]
     assert found["TLS"]["detail"].startswith(f"{proxy}: unable to get local issuer certificate")
 
 
@@ -360,9 +452,15 @@ async def test_a_proxy_that_does_not_speak_socks5_is_reported(
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
 
-    assert verdicts(found, "proxy", "connection", "TLS", "token") == ["ok", "ok", "skip", "FAIL"]
-    assert "does not speak SOCKS5" in found["token"]["detail"]
-    assert found["token"]["remedy"] == "Correct or unset HTTPS_PROXY, ALL_PROXY and NO_PROXY."
+    assert verdicts(found, "proxy", "connection", "TLS", *TOKENS) == [
+        "ok",
+        "ok",
+        "skip",
+        "FAIL",
+        "FAIL",
+    ]
+    assert "does not speak SOCKS5" in found[TOKENS[0]]["detail"]
+    assert found[TOKENS[0]]["remedy"] == "Correct or unset HTTPS_PROXY, ALL_PROXY and NO_PROXY."
 
 
 @pytest.mark.real_time
@@ -386,7 +484,7 @@ async def test_a_bad_proxy_does_not_stop_requests_that_use_none(
     async with listening(http_response({})) as (address, _):
         found = await findings(capsys, api_base_url=f"http://{address}")
 
-    assert verdicts(found, "token") == ["ok"]
+    assert verdicts(found, *TOKENS) == ["ok", "ok"]
 
 
 @pytest.mark.real_time
@@ -417,12 +515,12 @@ async def test_with_a_proxy_the_route_to_the_proxy_is_checked(
         monkeypatch.setenv("HTTPS_PROXY", f"http://someone:secret-word@{proxy}")
         found = await findings(capsys, api_base_url="https://api.invalid")
 
-    steps = ("proxy", "name", "connection", "TLS", "token")
-    assert verdicts(found, *steps) == ["ok", "ok", "ok", "skip", "FAIL"]
+    steps = ("proxy", "name", "connection", "TLS", *TOKENS)
+    assert verdicts(found, *steps) == ["ok", "ok", "ok", "skip", "FAIL", "FAIL"]
     assert found["proxy"]["detail"] == f"requests go through {proxy}"
     assert found["TLS"]["detail"] == "the proxy is in between"
-    assert "refuses to reach https://api.invalid" in found["token"]["detail"]
-    assert "HTTPS_PROXY" in found["token"]["remedy"]
+    assert "refuses to reach the API at https://api.invalid" in found[TOKENS[0]]["detail"]
+    assert "HTTPS_PROXY" in found[TOKENS[0]]["remedy"]
     assert "secret-word" not in json.dumps(found)
     assert received[0].startswith(b"CONNECT api.invalid:443 ")
 
@@ -445,13 +543,13 @@ async def test_a_proxy_that_intercepts_tls_is_reported_with_what_to_do(
         monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy}")
         found = await findings(capsys, api_base_url="https://api.invalid")
 
-    assert verdicts(found, "connection", "TLS", "token") == ["ok", "skip", "FAIL"]
-    assert found["token"]["detail"] == (
+    assert verdicts(found, "connection", "TLS", *TOKENS) == ["ok", "skip", "FAIL", "FAIL"]
+    assert found[TOKENS[0]]["detail"] == (
         "The certificate of api.invalid is not trusted (unable to get local issuer certificate)"
     )
-    assert "SSL_CERT_FILE" in found["token"]["remedy"]
-    # Another attempt would end the same way.
-    assert len(received) == 1
+    assert "SSL_CERT_FILE" in found[TOKENS[0]]["remedy"]
+    # Once for each service: another attempt would end the same way.
+    assert len(received) == 2
 
 
 @pytest.mark.real_time
@@ -545,7 +643,7 @@ async def test_plain_http_to_this_machine_uses_no_proxy(
         found = await findings(capsys, api_base_url=f"http://{address}")
 
     assert "proxy" not in found
-    assert verdicts(found, "token") == ["ok"]
+    assert verdicts(found, *TOKENS) == ["ok", "ok"]
 
 
 @pytest.mark.real_time
@@ -560,7 +658,8 @@ async def test_with_a_problem_in_the_settings_nothing_is_sent(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     api = ScriptedApi(httpx.Response(200, json={}))
-    broken = startup(api, problem=SettingsError("It is wrong").failure)
+    wrong = SettingsError("It is wrong", variable="HAILUO_LOG_LEVEL").failure
+    broken = startup(api, problem=wrong, problems=(wrong,))
 
     assert await check.run_check(broken, as_json=False) == 1
 

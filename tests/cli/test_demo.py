@@ -1,5 +1,7 @@
 """The demo: what a newcomer sees first."""
 
+import re
+
 import pytest
 
 from hailuo_tasks_mcp.cli import demo
@@ -24,13 +26,31 @@ def test_the_demo_shows_a_complete_conversation(capfd: pytest.CaptureFixture[str
         "state: processing",
         "state: not_found",
         '"wait_seconds": 50}',
-        "  … 0 of 50 s: processing, 6",
-        "  … 2 of 50 s: processing, 6",
         "sandbox.invalid/57a27ed0-5eed-4000-8000-000000000002.mp4",
         "error: The API rejected the token",
     ):
         assert words in shown
-    assert len(shown.splitlines()) < 50
+    # How far apart is for the tests of waiting, in simulated time.
+    assert (
+        len(re.findall(r"^  … \d+ s: processing, 6\d s; usually 1-2 min$", shown, re.MULTILINE)) > 1
+    )
+    assert len(shown.splitlines()) < 80
+
+
+def test_the_demo_fits_80_columns_and_ends_with_what_to_paste(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whatever is waited for, it is done.
+    monkeypatch.setattr(demo, "LEFT_TO_RUN_SECONDS", 0.0)
+    main(["demo"])
+    shown = capfd.readouterr().out
+    main(["config", "claude-code"])
+    block = capfd.readouterr().out
+
+    # A URL and a path stay in one piece.
+    wide = [line for line in shown.splitlines() if len(line) > 80 and " " in line.strip()]
+    assert [line for line in wide if line not in block] == []
+    assert shown.endswith(f"\n\n{block}")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import sys
+import time
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ from hailuo_tasks_mcp.sandbox.tasks import DOCUMENTED_TIMED_TASK_ID, FAILED_TASK
 from helpers import (
     DOCUMENTED_ID,
     TIMEOUT_SECONDS,
+    HailuoAlone,
     ScriptedApi,
     call,
     ended,
@@ -41,7 +43,7 @@ async def shown(
     """Return the exit code and what was printed of the task `t`, or of those in the options."""
     task_ids = options.pop("task_ids", ["t"])
     given = {"wait_seconds": 0, "as_json": False} | options
-    code = await run_retrieve(startup(ScriptedApi(*responses)), task_ids, **given)
+    code = await run_retrieve(startup(HailuoAlone(ScriptedApi(*responses))), task_ids, **given)
     return code, capsys.readouterr().out
 
 
@@ -64,7 +66,8 @@ def ok(body: Any) -> httpx.Response:
         ([FAILED_TASK_ID, "nowhere", RUNNING_TASK_ID], 3),
         (["not/an/id"], 2),
         ([""], 2),
-        ([f"t{number}" for number in range(101)], 2),
+        # More than a model may ask for.
+        ([f"t{number}" for number in range(101)], 1),
     ],
 )
 @pytest.mark.parametrize("as_json", [False, True])
@@ -74,8 +77,14 @@ def test_the_exit_code_reflects_the_states(
     assert main(["retrieve", "--sandbox", *task_ids, *(["--json"] if as_json else [])]) == code
 
     out, err = capsys.readouterr()
-    assert (out == "") == (code == 2)
-    assert err.startswith("hailuo-tasks-mcp: Nothing was looked up: ") == (code == 2)
+    if code != 2:
+        assert (out != "", err) == (True, "")
+    elif as_json:
+        assert json.loads(out)["error"]["message"].startswith("Nothing was looked up: ")
+        assert err == ""
+    else:
+        assert out == ""
+        assert err.startswith("hailuo-tasks-mcp: Nothing was looked up: ")
 
 
 @pytest.mark.parametrize("wait", ["-1", "3601", "1.5", "soon", "9" * 5000])
@@ -103,22 +112,48 @@ async def test_a_task_is_printed_in_one_block(capsys: pytest.CaptureFixture[str]
     )
 
 
+@pytest.mark.parametrize(
+    "given", [DOCUMENTED_ID.upper(), f"'{DOCUMENTED_ID}'", f"https://cdn.test/{DOCUMENTED_ID}.mp4"]
+)
+async def test_what_is_around_an_id_does_not_matter(
+    given: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = {"items": [example("retrieve"), succeeded("b")]}
+
+    for response, task_ids in ((example("retrieve"), [given]), (page, [given, "b"])):
+        code, out = await shown(capsys, ok(response), task_ids=task_ids)
+
+        assert code == 0
+        assert out.startswith(f"{DOCUMENTED_ID}: succeeded\n")
+
+
+async def test_what_is_no_id_is_said_to_be_none_beside_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, out = await shown(capsys, ok(succeeded("a")), task_ids=["a", "not/an/id"])
+
+    assert code == 1
+    assert "\n\nnot/an/id: not_found\n  reason   This is no task id.\n\n" in out
+    assert out.endswith("2 tasks: 1 succeeded, 1 not_found\n")
+
+
 async def test_each_task_of_several_has_its_block_in_the_order_given(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     page = {"items": [succeeded("a"), {**PROCESSING, "id": "b"}]}
 
-    code, out = await shown(capsys, ok(page), ok({"items": []}), task_ids=["b", "c", "a", "b "])
+    code, out = await shown(capsys, ok(page), ok({}), task_ids=["b", "c", "a", "b "])
 
     assert code == 3
-    heads = [block.partition("\n")[0] for block in out.split("\n\n")]
+    *heads, counts = [block.partition("\n")[0] for block in out.split("\n\n")]
     assert heads == ["b: processing", "c: not_found", "a: succeeded"]
+    assert counts == "3 tasks: 1 processing, 1 not_found, 1 succeeded"
 
 
 @pytest.mark.parametrize(
     ("body", "code", "words"),
     [
-        (PROCESSING, 3, ["t: processing", "age      ", "a run takes 1-2 minutes"]),
+        (PROCESSING, 3, ["t: processing", "age      ", " s; usually 1-2 min\n"]),
         (record(), 3, ["t: pending", "age      "]),
         (
             ended(success=False, error={"code": "oops", "message": "No."}, trace_id="abc-1"),
@@ -141,7 +176,14 @@ async def test_each_task_of_several_has_its_block_in_the_order_given(
             3,
             ["  image    https://cdn.test/a.png\n"],
         ),
-        ({}, 1, ["t: not_found", "reason   The API knows no such task for this account."]),
+        (
+            {},
+            1,
+            [
+                "t: not_found",
+                "reason   Neither MiniMax H3 nor Hailuo knows this task for this account.",
+            ],
+        ),
         ({"id": "t", "x": 1, "response": 3}, 1, ["t: unknown", "fits no known state"]),
     ],
 )
@@ -167,7 +209,8 @@ async def test_json_is_what_a_model_gets(
 
     _, out = await shown(capsys, response, task_ids=task_ids, as_json=True)
 
-    assert out == text_of(await call(tool, argument, ScriptedApi(response))) + "\n"
+    same = await call(tool, argument, ScriptedApi(response), now=time.time)
+    assert out == text_of(same) + "\n"
 
 
 async def test_json_names_the_maximum_wait_for_models(
@@ -194,7 +237,9 @@ async def test_a_last_seen_state_is_printed_with_the_problem(
     code, out = await shown(capsys, ok(PROCESSING), httpx.Response(500), wait_seconds=20)
 
     assert code == 3
-    assert out.startswith("t: processing\n  problem  The API failed (HTTP 500). The tasks themsel")
+    assert out.startswith(
+        "t: processing\n  problem  The API failed (HTTP 500). It may pass; try again later.\n"
+    )
 
 
 async def test_a_task_that_could_not_be_looked_up_is_printed_with_the_reason(
@@ -208,10 +253,13 @@ async def test_a_task_that_could_not_be_looked_up_is_printed_with_the_reason(
             first = "t0" in json.loads(request.content)["ids"]
             return ok(page) if first else httpx.Response(500)
 
-    code = await run_retrieve(startup(HalfAnApi()), task_ids, wait_seconds=0, as_json=False)
+    code = await run_retrieve(
+        startup(HailuoAlone(HalfAnApi())), task_ids, wait_seconds=0, as_json=False
+    )
 
     assert code == 1
-    blocks = capsys.readouterr().out.split("\n\n")
+    *blocks, counts = capsys.readouterr().out.split("\n\n")
+    assert counts == "60 tasks: 50 succeeded, 10 unknown\n"
     assert [block.partition(": ")[0] for block in blocks] == task_ids
     assert blocks[0].startswith("t0: succeeded\n")
     assert blocks[-1].startswith("t59: unknown\n  problem  The API failed (HTTP 500).")
@@ -250,14 +298,14 @@ async def test_on_a_terminal_a_wait_shows_its_progress_in_one_line(
     assert isinstance(terminal, Terminal)
     lines = terminal.getvalue().split("\r")
     assert all(len(line) < 24 for line in lines)
-    texts = [line.rstrip(", ") for line in lines]
+    texts = [line.rstrip(", ") for line in lines[:-1]]
     assert list(dict.fromkeys(texts)) == [
         "",
-        *(f"{second} of 60 s: processing" for second in range(5)),
+        *(f"{second} of 60 s: processing" for second in range(6)),
         "5 of 60 s: succeeded",
     ]
-    # The line is removed at the end.
-    assert (lines[-2].strip(), lines[-1]) == ("", "")
+    # The line is removed at the end, and the bell rings.
+    assert (lines[-2].strip(), lines[-1]) == ("", "\a")
     assert len(lines[-2]) == len("5 of 60 s: succeeded")
     assert (code, out.partition("\n")[0]) == (0, "t: succeeded")
 
@@ -267,7 +315,7 @@ async def test_without_a_terminal_no_progress_is_written(
 ) -> None:
     api = ScriptedApi(ok(PROCESSING), ok(succeeded("t")))
 
-    await run_retrieve(startup(api), ["t"], wait_seconds=60, as_json=False)
+    await run_retrieve(startup(HailuoAlone(api)), ["t"], wait_seconds=60, as_json=False)
 
     assert capsys.readouterr().err == ""
 

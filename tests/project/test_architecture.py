@@ -2,7 +2,11 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from repository import ROOT
 
@@ -84,3 +88,22 @@ def test_the_sandbox_is_imported_by_the_cli_alone() -> None:
 
 def test_the_cli_is_imported_by_nothing_else() -> None:
     assert {name.partition("/")[0] for name in importers_of("cli")} == {"cli"}
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    ("subpackage", "foreign"),
+    [("api", ["mcp", "mcp_types"]), ("tasks", ["mcp", "mcp_types", "httpx"])],
+)
+def test_importing_a_subpackage_loads_nothing_that_it_must_not_know(
+    subpackage: str, foreign: list[str]
+) -> None:
+    names = [name.replace("/", ".") for name in modules() if name.startswith(f"{subpackage}/")]
+    imports = "; ".join(f"import hailuo_tasks_mcp.{name}" for name in names)
+    code = f"import sys; {imports}; print(set({foreign}) & sys.modules.keys())"
+
+    result = subprocess.run(  # noqa: S603 - ours
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert (result.stdout, result.stderr) == ("set()\n", "")

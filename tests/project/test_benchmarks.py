@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from hailuo_tasks_mcp.api.client import open_client
+from hailuo_tasks_mcp.api.services import HAILUO
 from hailuo_tasks_mcp.tasks.states import classify
-from helpers import TIMEOUT_SECONDS, settings, task_ids
+from helpers import TIMEOUT_SECONDS, look_up_one, settings, task_ids
 from repository import ROOT
 
 BENCHMARKS = ROOT / "benchmarks"
@@ -46,8 +47,8 @@ async def test_the_stand_in_responds_as_the_api_does_and_counts_requests() -> No
             open_client(settings(api_base_url=base_url)) as client,
             httpx.AsyncClient(base_url=base_url) as http,
         ):
-            one = await client.retrieve("t")
-            several = await client.retrieve_batch(task_ids(150))
+            one = await look_up_one(client, "t")
+            several = await client.look_up_at(HAILUO, task_ids(150))
             payload = {"action": "retrieve_batch", "ids": task_ids(50)}
             page = (await http.post("/hailuo/tasks", json=payload)).json()
             requests = (await http.get("/")).text

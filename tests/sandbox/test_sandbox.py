@@ -195,8 +195,9 @@ async def test_a_task_goes_from_pending_through_processing_to_succeeded(sandbox:
     assert await answer_at(70) == {
         "task_id": task_id,
         "state": "succeeded",
-        "done": True,
+        "final": True,
         "video_urls": [f"https://sandbox.invalid/{task_id}.mp4"],
+        "urls_expire_at": "2027-02-14",
         "model": "minimax-t2v",
         "prompt": "Waves at dusk",
         "created_at": "2027-01-15T08:00:00Z",

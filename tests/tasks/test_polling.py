@@ -14,14 +14,15 @@ import pytest
 from mcp import Client
 from mcp_types import CallToolResult
 
-from hailuo_tasks_mcp.api.client import LookupResult
 from hailuo_tasks_mcp.api.records import read_record
+from hailuo_tasks_mcp.api.results import LookupResult
 from hailuo_tasks_mcp.sandbox.app import SANDBOX_TOKEN, create_sandbox
 from hailuo_tasks_mcp.sandbox.tasks import DOCUMENTED_TASK_ID, FAILED_TASK_ID, RUNNING_TASK_ID
 from hailuo_tasks_mcp.server import create_server
 from hailuo_tasks_mcp.tasks.polling import poll
 from helpers import (
     NOW,
+    HailuoAlone,
     Json,
     ScriptedResponse,
     call,
@@ -123,8 +124,11 @@ async def test_the_pace_holds_whenever_a_task_ends() -> None:
         seconds = tenths / 10
         start, polls = clock(), 0
 
-        async def fetch(task_ids: Sequence[str], /, *, within_seconds: float) -> LookupResult:
+        async def fetch(
+            task_ids: Sequence[str], /, *, within_seconds: float, collect: bool
+        ) -> LookupResult:
             nonlocal polls
+            assert collect is (polls > 0)
             assert within_seconds > 0
             polls += 1
             done = clock() - start >= seconds  # noqa: B023 - called within the same round
@@ -204,23 +208,23 @@ async def test_an_unknown_state_is_not_waited_for() -> None:
     assert clock() == 0
 
 
-async def test_a_batch_is_answered_when_the_last_of_its_tasks_is_done() -> None:
+async def test_a_batch_is_answered_when_the_last_of_its_tasks_is_final() -> None:
     api = TimedApi({"a": 7, "b": 21, "c": 0})
 
     answer = data_of(await wait_for(api, "a", "gone", "b", "c"))
 
     assert answer["counts"] == {"succeeded": 3, "not_found": 1}
     assert [task["task_id"] for task in answer["tasks"]] == ["a", "gone", "b", "c"]
-    assert answer["done"] is True
+    assert answer["final"] is True
     assert clock() == 23
 
 
-async def test_each_poll_of_a_batch_is_one_request_for_what_is_not_done() -> None:
+async def test_each_poll_of_a_batch_is_one_request_for_what_is_not_final() -> None:
     api = TimedApi({"a": 7, "b": 21, "c": 0})
 
     await wait_for(api, "a", "b", "c")
 
-    requested = [payload["ids"] for payload in api.payloads]
+    requested = [payload.get("ids") or [payload["id"]] for payload in api.payloads]
     assert requested == [["a", "b", "c"], ["a", "b"], ["a", "b"], ["a", "b"], *[["b"]] * 5]
     assert len(set(api.polls)) == len(api.polls)
 
@@ -229,7 +233,7 @@ async def test_a_batch_that_still_runs_is_answered_as_it_is() -> None:
     answer = data_of(await wait_for(TimedApi({"a": 7, "b": FOREVER}), "a", "b", wait_seconds=10))
 
     assert answer["counts"] == {"succeeded": 1, "processing": 1}
-    assert answer["next_step"].startswith("1 of 2 not done ")
+    assert answer["next_step"].startswith("1 of 2 not final ")
     assert ': call retrieve_tasks_batch(task_ids=["b"], wait_seconds=50), ' in answer["next_step"]
     assert clock() == 10
 
@@ -251,7 +255,7 @@ async def test_a_batch_in_the_sandbox_is_polled_to_its_end() -> None:
     )
 
     assert answer["counts"] == {"succeeded": 1, "failed": 1, "not_found": 1}
-    assert answer["done"] is True
+    assert answer["final"] is True
 
 
 # Progress
@@ -272,7 +276,7 @@ class Progress:
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
 async def test_every_poll_is_reported_and_nothing_after_the_answer(mode: str) -> None:
     api, progress = TimedApi({"t": 7}), Progress()
-    server = create_server(settings(), transport=api, now=unix_time)
+    server = create_server(settings(), transport=HailuoAlone(api), now=unix_time)
 
     async with Client(server, mode=mode) as client:
         await client.call_tool(
@@ -281,18 +285,20 @@ async def test_every_poll_is_reported_and_nothing_after_the_answer(mode: str) ->
         await asyncio.sleep(100)
 
     assert progress.reports == [
-        (0, 20, "processing, 0 s"),
-        (2, 20, "processing, 2 s"),
-        (5, 20, "processing, 5 s"),
-        (8, 20, "succeeded"),
+        (0, None, "processing, 0 s; usually 1-2 min"),
+        (2, None, "processing, 2 s; usually 1-2 min"),
+        (5, None, "processing, 5 s; usually 1-2 min"),
+        (8, None, "succeeded"),
     ]
     assert progress.seconds == api.polls == [0, 2, 5, 8]
 
 
-async def test_progress_only_grows_and_ends_at_its_total() -> None:
+async def test_progress_only_grows_to_the_length_of_the_wait_and_has_no_total() -> None:
     api, progress = TimedApi({"a": 9, "b": FOREVER}, latency=1.3), Progress()
 
-    async with Client(create_server(settings(), transport=api, now=unix_time)) as client:
+    async with Client(
+        create_server(settings(), transport=HailuoAlone(api), now=unix_time)
+    ) as client:
         await client.call_tool(
             "retrieve_tasks_batch",
             {"task_ids": ["a", "b"], "wait_seconds": 17},
@@ -302,14 +308,17 @@ async def test_progress_only_grows_and_ends_at_its_total() -> None:
     values = [progress for progress, _, _ in progress.reports]
     assert values == sorted(set(values))
     assert values[-1] == 17
-    assert {message for _, _, message in progress.reports} == {"0 of 2 done", "1 of 2 done"}
+    assert {total for _, total, _ in progress.reports} == {None}
+    assert {message for _, _, message in progress.reports} == {"0 of 2 final", "1 of 2 final"}
 
 
 async def test_a_fault_is_reported_as_long_as_it_lasts() -> None:
     down = httpx.Response(503, json={"error": {"code": "api_error", "message": "down" * 100}})
     api, progress = TimedApi({"t": 9}, faults={1: down, 4: None}), Progress()
 
-    async with Client(create_server(settings(), transport=api, now=unix_time)) as client:
+    async with Client(
+        create_server(settings(), transport=HailuoAlone(api), now=unix_time)
+    ) as client:
         await client.call_tool(
             "retrieve_task", {"task_id": "t", "wait_seconds": 20}, progress_callback=progress
         )
@@ -319,23 +328,23 @@ async def test_a_fault_is_reported_as_long_as_it_lasts() -> None:
     assert max(map(len, messages)) <= 80
 
 
-async def test_a_task_that_could_not_be_fetched_is_not_reported_as_done() -> None:
+async def test_a_task_that_could_not_be_fetched_is_not_reported_as_final() -> None:
     page = httpx.Response(200, json={"items": [succeeded("a")], "count": 2})
     progress = Progress()
 
     class HalfDownApi(TimedApi):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            ids = json.loads(request.content)["ids"]
-            return httpx.Response(page.status_code, content=page.content) if "a" in ids else DOWN
+            known = "a" in json.loads(request.content).get("ids", [])
+            return httpx.Response(page.status_code, content=page.content) if known else DOWN
 
-    async with Client(create_server(settings(), transport=HalfDownApi({}))) as client:
+    async with Client(create_server(settings(), transport=HailuoAlone(HalfDownApi({})))) as client:
         await client.call_tool(
             "retrieve_tasks_batch",
             {"task_ids": ["a", "b"], "wait_seconds": 1},
             progress_callback=progress,
         )
 
-    assert progress.reports[0][2] == "1 of 2 done"
+    assert progress.reports[0][2] == "1 of 2 final"
 
 
 class VerboseApi(httpx.AsyncBaseTransport):
@@ -381,7 +390,9 @@ async def test_no_response_body_is_kept_once_the_call_has_ended(
 async def test_without_a_wait_nothing_is_reported() -> None:
     progress = Progress()
 
-    async with Client(create_server(settings(), transport=TimedApi({"t": 9}))) as client:
+    async with Client(
+        create_server(settings(), transport=HailuoAlone(TimedApi({"t": 9})))
+    ) as client:
         await client.call_tool("retrieve_task", {"task_id": "t"}, progress_callback=progress)
 
     assert progress.reports == []
@@ -394,7 +405,9 @@ async def test_without_a_wait_nothing_is_reported() -> None:
 async def test_a_cancelled_call_stops_polling_at_once(mode: str) -> None:
     api = TimedApi({"t": FOREVER})
 
-    async with Client(create_server(settings(), transport=api, now=unix_time), mode=mode) as client:
+    async with Client(
+        create_server(settings(), transport=HailuoAlone(api), now=unix_time), mode=mode
+    ) as client:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(6):
                 await client.call_tool("retrieve_task", {"task_id": "t", "wait_seconds": 50})
@@ -407,7 +420,9 @@ async def test_waits_and_plain_calls_run_side_by_side() -> None:
     api = TimedApi({"a": 10, "b": 30, "c": FOREVER})
     ended: dict[str, float] = {}
 
-    async with Client(create_server(settings(), transport=api, now=unix_time)) as client:
+    async with Client(
+        create_server(settings(), transport=HailuoAlone(api), now=unix_time)
+    ) as client:
 
         async def retrieve(name: str, task_id: str, wait_seconds: int) -> str:
             arguments = {"task_id": task_id, "wait_seconds": wait_seconds}
@@ -464,10 +479,10 @@ async def test_a_fault_that_outlasts_the_wait_leaves_the_last_good_state() -> No
 
     assert answer["state"] == "processing"
     assert answer["next_step"] == (
-        "Still running when last seen (a run takes 1-2 minutes; "
+        "Still running when last seen (usually 1-2 min; "
         "since then: The API failed (HTTP 503, api_error)): "
         'call retrieve_task(task_id="t", wait_seconds=50), '
-        "which answers once it is done, or after 50 s as it is."
+        "which answers once it is final, or after 50 s as it is."
     )
     assert 49 <= clock() <= 52
 
@@ -489,8 +504,43 @@ async def test_an_api_that_stops_responding_leaves_the_last_good_state_in_time()
 async def test_a_wait_in_which_nothing_was_learned_is_an_error() -> None:
     error = error_of(await wait_for(TimedApi({"t": 20}, faults={0: DOWN}), "t"))
 
-    assert error.startswith("The API failed (HTTP 503, api_error).")
+    assert error == (
+        "The API failed (HTTP 503, api_error). "
+        "It was tried for 50 s, so asking again now will not help: tell the user."
+    )
     assert 49 <= clock() <= 52
+
+
+async def test_an_error_after_a_wait_says_the_same_of_a_batch() -> None:
+    api = TimedApi({"a": 20, "b": 20}, faults={0: DOWN})
+
+    assert "It was tried for 20 s, so asking again now will not help" in error_of(
+        await wait_for(api, "a", "b", wait_seconds=20)
+    )
+
+
+async def test_an_error_without_a_wait_offers_one() -> None:
+    error = error_of(await wait_for(TimedApi({}, faults={0: DOWN}), "t", wait_seconds=0))
+
+    assert error == (
+        "The API failed (HTTP 503, api_error). Ask again in about 30 seconds, or now with "
+        "`wait_seconds`, which keeps trying. If it stays so, tell the user."
+    )
+
+
+@pytest.mark.parametrize("wait_seconds", [0, 20])
+@pytest.mark.parametrize(
+    "fault", [DOWN, TOKEN_REJECTED, httpx.Response(429), httpx.ConnectError("no route")]
+)
+async def test_no_error_says_of_a_task_that_was_not_read_that_it_goes_on(
+    fault: ScriptedResponse, wait_seconds: int
+) -> None:
+    api = TimedApi({"t": 10}, faults={0: fault})
+
+    error = error_of(await wait_for(api, "t", wait_seconds=wait_seconds))
+
+    for word in ("running", "runs", "goes on", "go on", "continue", "unaffected"):
+        assert word not in error
 
 
 @pytest.mark.parametrize(
@@ -509,14 +559,14 @@ async def test_a_lasting_fault_ends_a_wait_at_once(fault: httpx.Response) -> Non
     assert clock() == 2
 
 
-async def test_a_lasting_fault_leaves_what_is_done_in_a_batch() -> None:
+async def test_a_lasting_fault_leaves_what_is_final_in_a_batch() -> None:
     api = TimedApi({"a": 0, "b": 20}, faults={1: TOKEN_REJECTED})
 
     answer = data_of(await wait_for(api, "a", "b"))
 
     assert answer["counts"] == {"succeeded": 1, "processing": 1}
     assert (
-        "1 told as last seen (The API rejected the token (HTTP 401, invalid_token"
+        "), 1 as last seen (The API rejected the token (HTTP 401, invalid_token"
         in answer["next_step"]
     )
     assert "ACEDATACLOUD_API_TOKEN" in answer["next_step"]
@@ -524,7 +574,7 @@ async def test_a_lasting_fault_leaves_what_is_done_in_a_batch() -> None:
     assert clock() == 2
 
 
-async def test_a_lasting_fault_is_an_error_when_nothing_in_a_batch_is_done() -> None:
+async def test_a_lasting_fault_is_an_error_when_nothing_in_a_batch_is_final() -> None:
     api = TimedApi({"a": 10, "b": 20}, faults={1: TOKEN_REJECTED})
 
     assert "HTTP 401" in error_of(await wait_for(api, "a", "b"))
@@ -537,7 +587,7 @@ async def test_a_transient_fault_leaves_what_is_known_of_a_batch() -> None:
 
     assert answer["counts"] == {"succeeded": 1, "processing": 1}
     assert (
-        ", 1 told as last seen (The API failed (HTTP 503, api_error)): "
+        "), 1 as last seen (The API failed (HTTP 503, api_error)): "
         'call retrieve_tasks_batch(task_ids=["b"], wait_seconds=50), '
     ) in answer["next_step"]
     assert 49 <= clock() <= 52
@@ -565,7 +615,7 @@ async def test_retry_after_is_reported_as_of_now() -> None:
     assert known["next_step"].endswith(
         'call retrieve_task(task_id="t", wait_seconds=50) in 52 seconds, not before.'
     )
-    assert "ask again in 50 seconds, not before" in nothing_known
+    assert "Ask again in 50 seconds, not before" in nothing_known
 
 
 async def test_a_batch_reports_retry_after() -> None:
@@ -617,18 +667,18 @@ async def test_a_batch_with_one_unreadable_record_keeps_its_pace() -> None:
     assert {2.0, 5.0, 8.0} <= set(api.polls)
 
 
-async def test_a_stuck_task_is_reported_with_the_fault_and_when_to_call_again() -> None:
+async def test_an_overdue_task_is_reported_with_the_fault_and_when_to_call_again() -> None:
     busy = httpx.Response(429, headers={"retry-after": "3600"})
 
-    class StuckApi(TimedApi):
+    class OverdueApi(TimedApi):
         def record(self, task_id: str) -> Json:
             return {"id": task_id, "created_at": NOW - 1500, "started_at": NOW - 1500}
 
-    answer = data_of(await wait_for(StuckApi({}, faults={1: busy}), "t"))
+    answer = data_of(await wait_for(OverdueApi({}, faults={1: busy}), "t"))
 
     for words in (
         "since then: The API's rate limit is reached (HTTP 429)): ",
-        "it may be stuck, at 25 minutes, ",
+        ": overdue, at 25 minutes: ",
         'call retrieve_task(task_id="t", wait_seconds=50) in 60 minutes, not before.',
     ):
         assert words in answer["next_step"]
@@ -736,7 +786,7 @@ async def test_the_effective_maximum_wait_is_published_and_enforced() -> None:
     longest = settings(max_wait_seconds=120)
     api = TimedApi({"t": FOREVER})
 
-    async with Client(create_server(longest, transport=api, now=unix_time)) as client:
+    async with Client(create_server(longest, transport=HailuoAlone(api), now=unix_time)) as client:
         tools = (await client.list_tools()).tools
         answer = data_of(
             await client.call_tool("retrieve_task", {"task_id": "t", "wait_seconds": 120})

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from hailuo_tasks_mcp.api.error_responses import error_from_response, read_error_body
 from hailuo_tasks_mcp.api.records import read_page, read_record
+from hailuo_tasks_mcp.api.results import LookupResult
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.summarize import summarize_batch, summarize_task
 from hailuo_tasks_mcp.text import clean_text
@@ -74,14 +75,14 @@ def test_any_json_becomes_an_answer_that_fits_its_schema(value: Any, now: float)
 
     SCHEMAS["retrieve_task"].validate(answer)
     compact_json(answer).encode()
-    assert answer["done"] is (answer["state"] in {"succeeded", "failed", "not_found"})
+    assert answer["final"] is (answer["state"] in {"succeeded", "failed", "not_found"})
 
 
 @given(value=loosely(items=st.lists(RECORD, max_size=4), count=st.integers(), total=st.integers()))
 def test_any_json_as_a_batch_becomes_an_answer_that_fits_its_schema(value: Any) -> None:
     page = read_page(value)
     answer = summarize_batch(
-        ["t", "u"], page.records if page else {}, {}, now=NOW, max_wait_seconds=50
+        ["t", "u"], LookupResult(page.records if page else {}, {}), now=NOW, max_wait_seconds=50
     ).as_data()
 
     SCHEMAS["retrieve_tasks_batch"].validate(answer)
@@ -93,7 +94,7 @@ def test_any_json_as_a_batch_becomes_an_answer_that_fits_its_schema(value: Any) 
 def test_any_json_as_an_error_body_becomes_an_error_of_bounded_length(
     status: int, body: Any
 ) -> None:
-    message = model_text(error_from_response(status, body, base_url="https://api.test"))
+    message = model_text(error_from_response(status, body, at_base_url=" at https://api.test"))
 
     assert f"HTTP {status}" in message
     assert len(message) < 1000

@@ -5,14 +5,17 @@ from typing import Any, get_args
 import pytest
 
 from hailuo_tasks_mcp.api.records import read_record
-from hailuo_tasks_mcp.tasks.next_steps import DONE_STEPS, RUNNING_PROGRESS
-from hailuo_tasks_mcp.tasks.states import DONE_STATES, RUNNING_STATES, State, classify
+from hailuo_tasks_mcp.tasks.failures import FailureKind
+from hailuo_tasks_mcp.tasks.next_steps import FAILED_STEPS, RUNNING_PROGRESS
+from hailuo_tasks_mcp.tasks.states import FINAL_STATES, RUNNING_STATES, State, classify
 from helpers import URL, ended, example, record, video
+from two_services import h3
 
 ROWS = [
     # `{}`
     ("an empty object is a task that the API does not know", {}, "not_found"),
     ("an empty second envelope is one too", {"task": {}}, "not_found"),
+    ("and so is a null second envelope", {"task": None}, "not_found"),
     # some video still runs
     *(
         (
@@ -162,7 +165,11 @@ ROWS = [
     ("null is unknown", None, "unknown"),
     ("a list is unknown", [record()], "unknown"),
     ("a string is unknown", "succeeded", "unknown"),
-    ("a null second envelope is unknown", {"task": None}, "unknown"),
+    (
+        "a null second envelope beside a record is none of this",
+        {"id": "t", "task": None, "started_at": 1736863662},
+        "processing",
+    ),
     ("an object that is no task is unknown", {"message": "hello"}, "unknown"),
     ("a response that is no object is unknown", record(response="done"), "unknown"),
     ("and so is one of a run that ended", ended() | {"response": "done"}, "unknown"),
@@ -223,17 +230,72 @@ ROWS = [
     ),
 ]
 
+MINIMAX_ROWS = [
+    ("the documented task succeeded", example("minimax_retrieve"), "succeeded"),
+    ("the documented failure failed", example("minimax_failed"), "failed"),
+    ("the documented running one runs", example("minimax_batch")["items"][0], "processing"),
+    ("one of a list has no wrapper", example("minimax_batch")["items"][1], "succeeded"),
+    *(
+        (f"{word} is {state}", {"task": h3("t", word)}, state)
+        for word, state in (
+            ("queued", "pending"),
+            ("running", "processing"),
+            ("succeeded", "succeeded"),
+            ("failed", "failed"),
+            ("cancelled", "failed"),
+            ("Queued", "pending"),
+            ("RUNNING", "processing"),
+        )
+    ),
+    ("a success without a URL is a failure", h3("t") | {"content": {}}, "failed"),
+    ("and so is one without content", h3("t") | {"content": None}, "failed"),
+    (
+        "and one with a URL that nobody can open",
+        h3("t") | {"content": {"url": "ftp://cdn.test/a.mp4"}},
+        "failed",
+    ),
+    (
+        "what a failed task left at its URL is no success",
+        h3("t", "failed") | {"content": {"url": URL}},
+        "failed",
+    ),
+    (
+        "a URL that shows while it runs does not end the run",
+        h3("t", "running") | {"content": {"url": URL}},
+        "processing",
+    ),
+    (
+        "an error of a task that runs does not end the run",
+        h3("t", "running") | {"error": {"code": "c", "message": "m"}},
+        "processing",
+    ),
+    ("a failure needs no error", {"id": "t", "status": "failed"}, "failed"),
+    ("a word that nobody knows is unknown", h3("t", "expired"), "unknown"),
+    ("even beside a URL", h3("t", "completed") | {"content": {"url": URL}}, "unknown"),
+    ("no word is unknown", {"id": "t", "created_at": 1786184658}, "unknown"),
+    ("and so is a word of another type", {"id": "t", "status": 200}, "unknown"),
+    ("an empty object is a task that it does not know", {}, "not_found"),
+    ("and so is a null task", {"task": None}, "not_found"),
+    ("and an empty one", {"task": {}}, "not_found"),
+    ("null is unknown", None, "unknown"),
+]
+
+
+@pytest.mark.parametrize(("given", "state"), [pytest.param(r, s, id=i) for i, r, s in MINIMAX_ROWS])
+def test_a_record_of_minimax_h3_means_what_its_word_says(given: Any, state: str) -> None:
+    assert classify(read_record(given, "minimax")) == state
+
 
 @pytest.mark.parametrize(("given", "state"), [pytest.param(r, s, id=i) for i, r, s in ROWS])
 def test_a_record_means_what_the_contracts_table_says(given: Any, state: str) -> None:
     assert classify(read_record(given)) == state
 
 
-def test_succeeded_failed_and_not_found_are_done() -> None:
-    assert {"succeeded", "failed", "not_found"} == DONE_STATES
+def test_succeeded_failed_and_not_found_are_final() -> None:
+    assert {"succeeded", "failed", "not_found"} == FINAL_STATES
 
 
-def test_every_state_is_done_running_or_unknown_and_has_its_words() -> None:
-    assert DONE_STATES | RUNNING_STATES | {"unknown"} == set(get_args(State))
-    assert DONE_STEPS.keys() == DONE_STATES
+def test_every_state_is_final_running_or_unknown_and_has_its_words() -> None:
+    assert FINAL_STATES | RUNNING_STATES | {"unknown"} == set(get_args(State))
+    assert FAILED_STEPS.keys() == set(get_args(FailureKind))
     assert RUNNING_PROGRESS.keys() == RUNNING_STATES

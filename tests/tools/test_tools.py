@@ -22,6 +22,7 @@ from helpers import (
     task_ids,
     text_of,
 )
+from two_services import TwoServices, h3_tasks, hailuo_tasks
 
 # The length of the vendor's own server's answer for the documented task.
 VENDOR_CHARACTERS = 1450
@@ -48,6 +49,79 @@ async def test_one_succeeded_task_takes_less_than_a_third_of_what_the_vendors_se
     assert len(text_of(result)) <= 0.3 * VENDOR_CHARACTERS
 
 
+DAY_SECONDS = 86_400
+
+
+@pytest.mark.parametrize("documented", ["retrieve", "retrieve_timed"])
+@pytest.mark.parametrize(("days", "characters"), [(0, 350), (31, 430)])
+async def test_one_succeeded_task_is_short_even_if_its_links_have_run_out(
+    documented: str, days: int, characters: int
+) -> None:
+    record = example(documented)
+
+    result = await call(
+        "retrieve_task",
+        {"task_id": record["id"]},
+        ok(record),
+        now=lambda: NOW + days * DAY_SECONDS,
+    )
+
+    assert ("next_step" in data_of(result)) is (days > 0)
+    assert len(text_of(result)) < characters
+
+
+@pytest.mark.parametrize("days", [0, 31])
+async def test_fifty_tasks_of_minimax_h3_are_short(days: int) -> None:
+    record = example("minimax_retrieve")["task"]
+    ids = [f"f5977217-ed2c-40da-adbe-{number:012}" for number in range(50)]
+    api = TwoServices(minimax={task_id: record | {"id": task_id} for task_id in ids})
+    ended = record["updated_at"]
+
+    async with Client(
+        create_server(settings(), transport=api, now=lambda: ended + days * DAY_SECONDS)
+    ) as client:
+        result = await client.call_tool("retrieve_tasks_batch", {"task_ids": ids})
+
+    assert data_of(result)["counts"] == {"succeeded": 50}
+    assert ("next_step" in data_of(result)) is (days > 0)
+    assert len(text_of(result)) < 13_000
+
+
+async def test_ids_of_both_services_are_answered_in_one_call() -> None:
+    h3_ids, hailuo_ids = [f"h3-{number}" for number in range(4)], task_ids(4)
+    refused = example("minimax_failed")["task"]
+    half = succeeded("half")
+    half["response"]["data"].append({"state": "failed"})
+    api = TwoServices(
+        minimax={**h3_tasks(*h3_ids), "refused": refused | {"id": "refused"}},
+        hailuo={**hailuo_tasks(*hailuo_ids), "half": half},
+    )
+    ids = [*h3_ids, "refused", "gone", *hailuo_ids, "half"]
+
+    async with Client(create_server(settings(), transport=api, now=lambda: NOW)) as client:
+        answer = data_of(await client.call_tool("retrieve_tasks_batch", {"task_ids": ids}))
+
+    assert answer["counts"] == {"succeeded": 9, "failed": 1, "not_found": 1}
+    assert [task["task_id"] for task in answer["tasks"]] == ids
+    assert answer["final"] is True
+    assert answer["next_step"].startswith('Some videos of ["half"] failed ')
+
+
+async def test_with_one_service_down_an_id_is_unknown_with_the_reason_and_never_not_found() -> None:
+    api = TwoServices(hailuo=hailuo_tasks("a"))
+    api.services["minimax"].fault = lambda _: httpx.Response(
+        503, json={"error": {"code": "api_error"}}
+    )
+
+    async with Client(create_server(settings(), transport=api, now=lambda: NOW)) as client:
+        batch = data_of(await client.call_tool("retrieve_tasks_batch", {"task_ids": ["a", "x"]}))
+        alone = error_of(await client.call_tool("retrieve_task", {"task_id": "x"}))
+
+    assert batch["counts"] == {"succeeded": 1, "unknown": 1}
+    assert "The API failed (HTTP 503, api_error)" in batch["tasks"][1]["next_step"]
+    assert alone.startswith("The API failed (HTTP 503, api_error). ")
+
+
 async def test_a_failed_generation_is_a_successful_look_up() -> None:
     record = {"id": "t", "response": {"success": False, "error": {"code": "c", "message": "m"}}}
 
@@ -61,9 +135,9 @@ async def test_an_unknown_id_is_not_found() -> None:
     assert data_of(await call("retrieve_task", {"task_id": "t"}, ok({}))) == {
         "task_id": "t",
         "state": "not_found",
-        "done": True,
+        "final": True,
         "next_step": "Ask the user to check the task id: "
-        "the API knows no such task for this account.",
+        "neither MiniMax H3 (last 7 days) nor Hailuo knows it for this account.",
     }
 
 
@@ -75,14 +149,12 @@ async def test_a_batch_keeps_the_order_given_and_counts_the_states() -> None:
         await call(
             "retrieve_tasks_batch",
             {"task_ids": ["gone", DOCUMENTED_ID, "run", TIMED_ID, "gone"]},
-            ScriptedApi(
-                httpx.Response(200, json=page), httpx.Response(200, json={"items": [], "count": 0})
-            ),
+            ScriptedApi(httpx.Response(200, json=page), httpx.Response(200, json={})),
         )
     )
 
     assert answer["counts"] == {"not_found": 1, "succeeded": 2, "processing": 1}
-    assert answer["done"] is False
+    assert answer["final"] is False
     assert [task["task_id"] for task in answer["tasks"]] == ["gone", DOCUMENTED_ID, "run", TIMED_ID]
     assert [task["state"] for task in answer["tasks"]] == [
         "not_found",
@@ -92,7 +164,7 @@ async def test_a_batch_keeps_the_order_given_and_counts_the_states() -> None:
     ]
     assert answer["tasks"][2]["next_step"] == "See the batch's next_step."
     assert answer["next_step"] == (
-        "1 of 4 not done (a run takes 1-2 minutes): "
+        "1 of 4 not final (a run usually takes 1-2 min): "
         'call retrieve_tasks_batch(task_ids=["run"], wait_seconds=50), '
         "which answers once none runs any more, or after 50 s as it is."
     )
@@ -104,20 +176,29 @@ async def test_a_task_in_a_batch_is_summarized_as_alone_but_for_the_prompts_leng
     record |= {"started_at": 1736863232, "finished_at": 1736863301.1}
 
     alone = data_of(await call("retrieve_task", {"task_id": "t"}, ok(record)))
-    batch = data_of(
-        await call("retrieve_tasks_batch", {"task_ids": ["t"]}, ok({"items": [record]}))
-    )
+    api = ScriptedApi(httpx.Response(200, json={"items": [record]}), httpx.Response(200, json={}))
+    batch = data_of(await call("retrieve_tasks_batch", {"task_ids": ["t", "u"]}, api))
 
-    assert alone["prompt"] == "p" * 119 + "…"
-    assert batch["tasks"] == [alone | {"prompt": "p" * 59 + "…"}]
+    assert alone["prompt"] == "p" * 79 + "…"
+    assert batch["tasks"][0] == alone | {"prompt": "p" * 39 + "…"}
 
 
-async def test_a_batch_that_is_done_needs_no_next_step() -> None:
+async def test_a_batch_of_one_is_answered_as_a_batch() -> None:
+    api = ok(succeeded("t"))
+
+    answer = data_of(await call("retrieve_tasks_batch", {"task_ids": ["t"]}, api))
+
+    assert answer["counts"] == {"succeeded": 1}
+    assert [task["task_id"] for task in answer["tasks"]] == ["t"]
+    assert api.payloads == [{"action": "retrieve", "id": "t"}]
+
+
+async def test_a_batch_that_is_final_needs_no_next_step() -> None:
     answer = data_of(
         await call("retrieve_tasks_batch", {"task_ids": ["a", "b"]}, PagingApi(["a"], page_size=12))
     )
 
-    assert answer["done"] is True
+    assert answer["final"] is True
     assert "next_step" not in answer
 
 
@@ -133,7 +214,7 @@ async def test_fifty_succeeded_tasks_are_all_there_and_short(documented: str) ->
     answer = data_of(result)
     assert [task["task_id"] for task in answer["tasks"]] == ids
     assert all(task["video_urls"] for task in answer["tasks"])
-    assert len(text_of(result)) <= 13_000
+    assert len(text_of(result)) < 13_000
 
 
 async def test_fifty_tasks_with_long_prompts_and_images_are_short_too() -> None:
@@ -149,8 +230,8 @@ async def test_fifty_tasks_with_long_prompts_and_images_are_short_too() -> None:
         "retrieve_tasks_batch", {"task_ids": ids}, ok({"items": items, "count": 50})
     )
 
-    assert data_of(result)["tasks"][0]["prompt"] == "p" * 29 + "…"
-    assert len(text_of(result)) <= 13_000
+    assert data_of(result)["tasks"][0]["prompt"] == "p" * 19 + "…"
+    assert len(text_of(result)) < 13_000
 
 
 @pytest.mark.parametrize(("size", "full"), [(20, True), (21, False)])
@@ -171,8 +252,9 @@ async def test_only_a_large_batch_shortens_succeeded_tasks(size: int, full: bool
     )
 
     assert answer["tasks"][0].keys() >= {"error", "model", "created_at", "elapsed_seconds"}
-    shortened = {"task_id", "state", "done", "video_urls", "failed_videos", "prompt"}
-    assert answer["tasks"][1].keys() == shortened | ({"model", "created_at"} if full else set())
+    shortened = {"task_id", "state", "final", "video_urls", "failed_videos", "prompt", "next_step"}
+    fuller = {"model", "created_at", "urls_expire_at"}
+    assert answer["tasks"][1].keys() == shortened | (fuller if full else set())
 
 
 async def test_a_task_that_could_not_be_fetched_is_unknown_with_the_reason() -> None:
@@ -187,13 +269,13 @@ async def test_a_task_that_could_not_be_fetched_is_unknown_with_the_reason() -> 
     assert answer["tasks"][1] == {
         "task_id": "b",
         "state": "unknown",
-        "done": False,
+        "final": False,
         "trace_id": "abc",
         "next_step": "Its state could not be learned: The API failed (HTTP 503, api_error); "
-        "see the batch's next_step.",
+        "see the batch's next_step. trace_id is for the vendor's support.",
     }
     assert answer["next_step"] == (
-        "1 of 2 not done, 1 because their state could not be learned: "
+        "1 of 2 not final, 1 because their state could not be learned: "
         'call retrieve_tasks_batch(task_ids=["b"], wait_seconds=50), '
         "which answers once none runs any more, or after 50 s as it is; "
         "tell the user of the 1 unknown if that stays so."
@@ -209,7 +291,7 @@ async def test_a_lasting_error_is_reported_with_its_remedy_and_without_a_call() 
     answer = data_of(await call("retrieve_tasks_batch", {"task_ids": ["a", "b"]}, api))
 
     assert answer["next_step"] == (
-        "1 of 2 not done, 1 because their state could not be learned. "
+        "1 of 2 not final, 1 because their state could not be learned. "
         "Ask the user to top it up at https://platform.acedata.cloud; "
         "asking again before that will not help."
     )
@@ -227,33 +309,30 @@ async def test_a_long_error_is_not_repeated_at_length_for_each_task() -> None:
     assert max(len(task["next_step"]) for task in answer["tasks"][1:]) < 170
 
 
-async def test_a_run_that_ended_is_never_called_stuck() -> None:
+async def test_a_run_that_ended_is_never_called_overdue() -> None:
     ended_unknown = {"id": "a", "created_at": 1, "finished_at": 5000, "elapsed": 4000}
+    page = {"items": [ended_unknown, ended_unknown | {"id": "b"}]}
 
-    answer = data_of(
-        await call("retrieve_tasks_batch", {"task_ids": ["a"]}, ok({"items": [ended_unknown]}))
-    )
+    answer = data_of(await call("retrieve_tasks_batch", {"task_ids": ["a", "b"]}, ok(page)))
 
-    assert "stuck" not in answer["next_step"]
+    assert "verdue" not in answer["next_step"]
 
 
-async def test_the_next_step_of_a_batch_mentions_stuck_and_unknown_tasks() -> None:
-    stuck = {"id": "a", "created_at": NOW - 7200, "started_at": NOW - 7200}
+async def test_the_next_step_of_a_batch_mentions_overdue_and_unknown_tasks() -> None:
+    overdue = {"id": "a", "created_at": NOW - 7200, "started_at": NOW - 7200}
     unknown = {"id": "b", "status": "odd"}
 
     answer = data_of(
         await call(
-            "retrieve_tasks_batch", {"task_ids": ["a", "b"]}, ok({"items": [stuck, unknown]})
+            "retrieve_tasks_batch", {"task_ids": ["a", "b"]}, ok({"items": [overdue, unknown]})
         )
     )
 
-    assert (
-        'call retrieve_tasks_batch(task_ids=["a", "b"], wait_seconds=50), ' in answer["next_step"]
-    )
-    assert answer["next_step"].endswith(
-        "; tell the user that 1 may be stuck, at over 20 minutes; "
-        "tell the user of the 1 unknown if that stays so."
-    )
+    told, _, offered = answer["next_step"].partition("call retrieve_tasks_batch(")
+    assert 'Overdue: ["a"]; after 10 the platform advises to give up' in told
+    # What is overdue is only waited for if the user wants it; what is unknown is asked once more.
+    assert offered.startswith('task_ids=["b"]) once more; tell the user of the 1 unknown')
+    assert offered.endswith("; tell the user of the 1 unknown if that stays so.")
 
 
 async def test_for_tasks_of_unknown_state_alone_the_next_call_does_not_wait() -> None:
@@ -261,12 +340,12 @@ async def test_for_tasks_of_unknown_state_alone_the_next_call_does_not_wait() ->
         await call(
             "retrieve_tasks_batch",
             {"task_ids": ["b"]},
-            ok({"items": [{"id": "b", "status": "odd"}]}),
+            ok({"id": "b", "status": "odd"}),
         )
     )
 
     assert answer["next_step"] == (
-        '1 of 1 not done: call retrieve_tasks_batch(task_ids=["b"]) once more; '
+        '1 of 1 not final: call retrieve_tasks_batch(task_ids=["b"]) once more; '
         "tell the user of the 1 unknown if that stays so."
     )
 
@@ -305,6 +384,10 @@ async def test_a_defect_of_the_server_is_reported_without_its_details(
         '"a, b"',
         "['a', 'b']",
         '["a", "b',
+        '{"task_ids": ["a", "b"]}',
+        "task_ids: a, b",
+        "`a` `b`",
+        ["`a`", '"b"'],
     ],
 )
 async def test_a_list_of_ids_may_arrive_in_the_forms_that_hosts_send(given: Any) -> None:
@@ -327,6 +410,89 @@ async def test_a_single_id_may_arrive_bare(given: str, task_id: str) -> None:
     assert answer["counts"] == {"succeeded": 1}
 
 
+SUFFIXED = "f5977217-ed2c-40da-adbe-93d08235618f"
+AROUND = [
+    (f'"{DOCUMENTED_ID}"', DOCUMENTED_ID),
+    (f"`{DOCUMENTED_ID}`", DOCUMENTED_ID),
+    (f"“{DOCUMENTED_ID}”", DOCUMENTED_ID),
+    (f"<{DOCUMENTED_ID}>", DOCUMENTED_ID),
+    (f"task_id: {DOCUMENTED_ID}", DOCUMENTED_ID),
+    (f'{{"task_id":"{DOCUMENTED_ID}"}}', DOCUMENTED_ID),
+    (f"task_id={DOCUMENTED_ID}&x=1", DOCUMENTED_ID),
+    (f"https://example.test/tasks/{DOCUMENTED_ID}", DOCUMENTED_ID),
+    (f"https://cdn.test/{DOCUMENTED_ID}.mp4?t=1", DOCUMENTED_ID),
+    (f"{DOCUMENTED_ID}.mp4", DOCUMENTED_ID),
+    (f"任务{DOCUMENTED_ID}。", DOCUMENTED_ID),
+    (DOCUMENTED_ID.upper(), DOCUMENTED_ID),
+    # As MiniMax H3 names its videos.
+    (example("minimax_retrieve")["task"]["content"]["url"], SUFFIXED),
+    # The same one twice is one.
+    (f"{DOCUMENTED_ID} ({DOCUMENTED_ID.upper()})", DOCUMENTED_ID),
+]
+
+
+@pytest.mark.parametrize(("given", "task_id"), AROUND)
+async def test_what_is_around_an_id_does_not_matter(given: str, task_id: str) -> None:
+    alone, batch = PagingApi([task_id], page_size=12), PagingApi([task_id], page_size=12)
+
+    answer = data_of(await call("retrieve_task", {"task_id": given}, alone))
+    answers = data_of(await call("retrieve_tasks_batch", {"task_ids": [given]}, batch))
+
+    assert alone.asked == batch.asked == [[task_id]]
+    assert (answer["task_id"], answer["state"]) == (task_id, "succeeded")
+    assert [task["task_id"] for task in answers["tasks"]] == [task_id]
+
+
+async def test_the_case_of_an_id_that_is_no_uuid_is_kept() -> None:
+    api = ok({})
+
+    await call("retrieve_task", {"task_id": "Task-1"}, api)
+
+    assert api.payloads[0]["id"] == "Task-1"
+
+
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        "a/../b",
+        "ä",
+        "no id at all",
+        "",
+        "::",
+        "\ud800",
+        "a" * 129,
+        "x" * 5000,
+        f"{DOCUMENTED_ID} {TIMED_ID}",
+    ],
+)
+async def test_a_malformed_id_spoils_nothing_for_the_others_of_a_batch(malformed: str) -> None:
+    api = PagingApi(["a", "b"], page_size=12)
+
+    answer = data_of(await call("retrieve_tasks_batch", {"task_ids": ["a", malformed, "b"]}, api))
+
+    assert answer["counts"] == {"succeeded": 2, "not_found": 1}
+    assert answer["final"] is True
+    first, second, third = answer["tasks"]
+    assert (first["task_id"], third["task_id"]) == ("a", "b")
+    assert second["next_step"] == "This is no task id: ask the user for it."
+    assert len(second["task_id"]) <= 64
+    assert api.asked == [["a", "b"]]
+
+
+@pytest.mark.parametrize("wait_seconds", [0, 50])
+async def test_a_batch_of_malformed_ids_alone_is_answered_without_a_request(
+    wait_seconds: int,
+) -> None:
+    api = ok({})
+    arguments = {"task_ids": ["a b", "c/d"], "wait_seconds": wait_seconds}
+
+    answer = data_of(await call("retrieve_tasks_batch", arguments, api))
+
+    assert answer["counts"] == {"not_found": 2}
+    assert [task["task_id"] for task in answer["tasks"]] == ["a b", "c/d"]
+    assert api.requests == []
+
+
 async def test_an_id_is_trimmed() -> None:
     api = ok({})
 
@@ -346,6 +512,9 @@ async def test_an_id_is_trimmed() -> None:
         ("retrieve_task", {"task_id": "a/../b"}, "may only hold letters"),
         ("retrieve_task", {"task_id": "ä"}, "may only hold letters"),
         ("retrieve_task", {"task_id": "a\nb"}, "may only hold letters"),
+        ("retrieve_task", {"task_id": "\ud800"}, "`task_id` "),
+        ("retrieve_task", {"task_id": "::"}, "may only hold letters"),
+        ("retrieve_task", {"task_id": f"{DOCUMENTED_ID} {TIMED_ID}"}, "must be one task id"),
         ("retrieve_task", {"task_id": "a", "limit": 3}, "`limit` is not an argument of this tool"),
         ("retrieve_task", {"task_ids": ["a"]}, "`task_ids` is not an argument of this tool"),
         ("retrieve_tasks_batch", {}, "`task_ids` is required"),
@@ -361,9 +530,9 @@ async def test_an_id_is_trimmed() -> None:
         ),
         ("retrieve_tasks_batch", {"task_ids": task_ids(101)}, "different ids in one call, not 101"),
         ("retrieve_tasks_batch", {"task_ids": {"a": 1}}, "`task_ids` must be a list of strings"),
-        ("retrieve_tasks_batch", {"task_ids": '{"a": 1}'}, "`task_ids` item 1 may only hold"),
         ("retrieve_tasks_batch", {"task_ids": "[" * 5000}, "takes 1 to 100 different ids"),
-        ("retrieve_tasks_batch", {"task_ids": ["\ud800"]}, "item 1 must be well-formed text"),
+        ("retrieve_tasks_batch", {"task_ids": "{}: ..."}, "in one call, not 0"),
+        ("retrieve_tasks_batch", {"task_ids": ["a"] * 10_001}, "in one call, not 10001"),
         ("retrieve_tasks_batch", {"task_ids": ["a", 7]}, "`task_ids` item 2 must be a string"),
         ("retrieve_tasks_batch", {"task_ids": [7] * 9}, "item 3 must be a string; and 6 more"),
     ],

@@ -84,7 +84,7 @@ async def test_requests_sent_before_stdin_closes_are_answered() -> None:
         responses, err = await server.finish(b"".join(lines))
 
     assert sorted(response["id"] for response in responses) == list(range(1, 21))
-    assert all(response["result"]["structuredContent"]["done"] for response in responses)
+    assert all(response["result"]["structuredContent"]["final"] for response in responses)
     assert (err, server.process.returncode) == ("", 0)
 
 

@@ -1,256 +1,352 @@
-"""The tasks of the API: ids in, records out."""
+"""The tasks of the platform: ids in, records out, whichever service knows them."""
 
 import asyncio
-import json
-import re
+import hashlib
+import math
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from enum import Enum
+from typing import Self
 
-import anyio
 import httpx
 
-from hailuo_tasks_mcp.api.error_responses import error_from_response
-from hailuo_tasks_mcp.api.http import (
-    MAX_RESPONSE_BYTES,
-    HttpPool,
-    ResponseTooLargeError,
-    retry_after_seconds,
-)
-from hailuo_tasks_mcp.api.network import PROXY_VARIABLES
-from hailuo_tasks_mcp.api.records import (
-    TaskPage,
-    TaskRecord,
-    holds_task,
-    read_page,
-    read_record,
-    reports_error,
-)
-from hailuo_tasks_mcp.errors import (
-    Failure,
-    HailuoTasksError,
-    NetworkConfigurationError,
-    TokenMissingError,
-    UnreachableError,
-    UnreadableResponseError,
-)
+from hailuo_tasks_mcp.api.batching import Absence, LookupQueue, Outcome
+from hailuo_tasks_mcp.api.http import HttpPool
+from hailuo_tasks_mcp.api.lookups import LookupSender
+from hailuo_tasks_mcp.api.records import TaskRecord
+from hailuo_tasks_mcp.api.results import LOOKUP_SECONDS, LookupResult
+from hailuo_tasks_mcp.api.services import SERVICES, Service
+from hailuo_tasks_mcp.errors import Failure, SettingsError, TokenMissingError, UnreachableError
 from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import Settings
-from hailuo_tasks_mcp.text import clean_text
 
-TASKS_PATH = "/hailuo/tasks"
-# Both actions of TASKS_PATH only read, so the API may receive one more than once.
-MAX_LOOKUP_ATTEMPTS = 3
-IDS_PER_REQUEST = 100
-# Of one batch, so that a long list of ids does not use up what the API allows.
-MAX_CONCURRENT_REQUESTS = 4
-# How long a look-up may take in all, every attempt and every page included.
-LOOKUP_SECONDS = 44.0
+# When a service has not answered by then, the other one is asked too.
+_HEDGE_SECONDS = 1.0
+# How long the other service is waited for once something is known, and since a record last came.
+_STRAGGLER_SECONDS = 2.0
+_MAX_REMEMBERED_IDS = 10_000
 
 
-class _Deadline(NamedTuple):
-    """When a look-up must have ended: on the event loop's clock, and how far ahead that was."""
-
-    at: float
-    within_seconds: float
+class _Unanswered(Enum):
+    UNANSWERED = "unanswered"
 
 
-class LookupResult(NamedTuple):
-    """What is known of tasks; an id that is in neither part is not known to the API.
+UNANSWERED = _Unanswered.UNANSWERED
+
+
+class _Caller:
+    """What is kept of a caller between calls, apart from that of all others.
 
     Attributes:
-        records: the records, by task id.
-        failures: why no record, or no newer one, could be fetched, by task id.
+        queue: the caller's look-ups.
+        services: which service knew an id, the ids last used at the end.
+        order: the services, the one that last knew an id first.
 
     """
 
-    records: dict[str, TaskRecord]
-    failures: dict[str, Failure]
+    def __init__(self, sender: LookupSender) -> None:
+        self.queue = LookupQueue(sender.send)
+        self.services: OrderedDict[str, Service] = OrderedDict()
+        self.order: tuple[Service, ...] = SERVICES
+
+    def remember(self, task_id: str, service: Service) -> None:
+        self.services[task_id] = service
+        self.services.move_to_end(task_id)
+        if len(self.services) > _MAX_REMEMBERED_IDS:
+            self.services.popitem(last=False)
+        self.order = (service, *(other for other in SERVICES if other is not service))
+
+
+class Api:
+    """The platform's API, for any number of callers.
+
+    Use it as an async context manager.
+
+    Args:
+        settings: where the API is, how long an attempt may take, and whether requests may be sent.
+        redactor: knows the tokens in use, which no response may bring back.
+        transport: carries the requests in place of the network.
+
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        redactor: Redactor,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._settings = settings
+        self._redactor = redactor
+        self._pool = HttpPool(settings, transport=transport)
+        # By a digest, so that no token is kept.
+        self._callers: OrderedDict[bytes, _Caller] = OrderedDict()
+        self._closed = False
+
+    @property
+    def at_base_url(self) -> str:
+        """Where the API is, for a message."""
+        return self._settings.at_base_url
+
+    async def __aenter__(self) -> Self:
+        """Return the API; connections are opened when they are needed."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Cancel what is in flight and close all connections, for good."""
+        self._closed = True
+        for caller in self._callers.values():
+            await caller.queue.aclose()
+        await self._pool.__aexit__()
+
+    def client(self, token: str | None) -> "ApiClient":
+        """Return a client for the caller with this bearer token; None if there is none."""
+        return ApiClient(self, token)
+
+    def caller(self, token: str | None) -> _Caller:
+        """Return what is kept of a caller.
+
+        Raises:
+            HailuoTasksError: no request may be sent.
+
+        """
+        if self._settings.problem is not None:
+            raise self._settings.problem.to_error()
+        if token is None:
+            raise TokenMissingError("No API token is set")
+        if self._closed:
+            raise RuntimeError("This API is closed")
+        key = hashlib.sha256(token.encode()).digest()
+        caller = self._callers.get(key)
+        if caller is None:
+            sender = LookupSender(self._settings, self._pool, self._redactor, token)
+            caller = self._callers[key] = _Caller(sender)
+        self._callers.move_to_end(key)
+        return caller
 
 
 class ApiClient:
     """What can be asked of the API, on behalf of one caller.
 
     Cheap to make, so that each call has its own; several things can be asked at once.
-
-    Args:
-        settings: where the API is, and whether requests may be sent at all.
-        pool: sends the requests.
-        token: the caller's bearer token; None if there is none.
-        redactor: knows the tokens in use, which no response may bring back.
-
     """
 
-    def __init__(
-        self, settings: Settings, pool: HttpPool, token: str | None, redactor: Redactor
-    ) -> None:
-        self._settings = settings
-        self._pool = pool
+    def __init__(self, api: Api, token: str | None) -> None:
+        self._api = api
         self._token = token
-        self._redactor = redactor
 
-    async def retrieve(
-        self, task_id: str, *, within_seconds: float = LOOKUP_SECONDS
-    ) -> TaskRecord | None:
-        """Return the record of one task; None if the API does not know it.
-
-        Args:
-            task_id: the task's id.
-            within_seconds: how long it may take in all.
-
-        Raises:
-            HailuoTasksError: no request could be sent, or no usable response came in time.
-
-        """
-        body = await self._post({"action": "retrieve", "id": task_id}, _deadline(within_seconds))
-        record = read_record(body)
-        if record is not None and record.task_id not in {None, task_id}:
-            raise self._unreadable("the record of another task", "the task asked for")
-        return record
-
-    async def retrieve_batch(
-        self, task_ids: Iterable[str], *, within_seconds: float = LOOKUP_SECONDS
+    async def look_up(
+        self,
+        task_ids: Iterable[str],
+        *,
+        within_seconds: float = LOOKUP_SECONDS,
+        collect: bool = False,
     ) -> LookupResult:
         """Return what can be learned of any number of tasks; an id given twice counts once.
+
+        Each id is looked up at the service that knew it before, else at the one that knew the last
+        id. Only an id that no service knows is in neither part of the result.
 
         Args:
             task_ids: the tasks' ids.
             within_seconds: how long it may take in all; what came until then is kept.
+            collect: whether to wait a moment for look-ups of other calls, to go out together.
 
         Raises:
             HailuoTasksError: nothing could be learned of any of them, for this reason.
 
         """
-        ids = list(dict.fromkeys(task_ids))
-        result = LookupResult({}, {})
-        deadline = _deadline(within_seconds)
-        slots = asyncio.Semaphore(MAX_CONCURRENT_REQUESTS)
-        # Not asyncio's: before Python 3.13 it can leave a cancellation behind, seen by the SDK.
-        async with anyio.create_task_group() as group:
-            for start in range(0, len(ids), IDS_PER_REQUEST):
-                chunk = ids[start : start + IDS_PER_REQUEST]
-                group.start_soon(self._retrieve_chunk, chunk, result, deadline, slots)
-        if ids and len(result.failures) == len(ids):
-            raise result.failures[ids[0]].to_error()
-        return result
+        return await self._look_up(task_ids, None, within_seconds, collect=collect)
 
-    async def _retrieve_chunk(
+    async def look_up_at(
         self,
-        task_ids: Sequence[str],
-        result: LookupResult,
-        deadline: _Deadline,
-        slots: asyncio.Semaphore,
+        service: Service,
+        task_ids: Iterable[str],
+        *,
+        within_seconds: float = LOOKUP_SECONDS,
+    ) -> LookupResult:
+        """Return what one service says of any number of tasks, as `look_up` does."""
+        return await self._look_up(task_ids, (service,), within_seconds, collect=False)
+
+    async def _look_up(
+        self,
+        task_ids: Iterable[str],
+        services: Sequence[Service] | None,
+        within_seconds: float,
+        *,
+        collect: bool,
+    ) -> LookupResult:
+        ids = list(dict.fromkeys(task_ids))
+        caller = self._api.caller(self._token)
+        search = _Search(caller, services or caller.order, self._api.at_base_url, within_seconds)
+        return _result(ids, await search.run(ids, collect=collect))
+
+
+def _result(ids: Sequence[str], outcomes: Mapping[str, Outcome]) -> LookupResult:
+    """Return outcomes by their kind.
+
+    Raises:
+        HailuoTasksError: all of them are failures.
+
+    """
+    result = LookupResult({}, {})
+    for task_id, outcome in outcomes.items():
+        if isinstance(outcome, TaskRecord):
+            result.records[task_id] = outcome
+        elif isinstance(outcome, Failure):
+            result.failures[task_id] = outcome
+    if ids and len(result.failures) == len(ids):
+        raise result.failures[ids[0]].to_error()
+    return result
+
+
+def _brought_record(task: "asyncio.Task[dict[str, Outcome]]") -> bool:
+    return any(isinstance(outcome, TaskRecord) for outcome in task.result().values())
+
+
+def _concerns_every_service(outcome: Outcome | _Unanswered) -> bool:
+    """Return whether another service would fail in the same way: it is reached in the same way."""
+    return isinstance(outcome, Failure) and issubclass(outcome.kind, SettingsError)
+
+
+class _Search:
+    """One look-up of some ids, at every service that may know them."""
+
+    def __init__(
+        self,
+        caller: _Caller,
+        services: Sequence[Service],
+        at_base_url: str,
+        within_seconds: float,
     ) -> None:
-        """Add to `result` what can be learned of at most `IDS_PER_REQUEST` tasks.
+        self._caller = caller
+        self._services = services
+        self._at_base_url = at_base_url
+        self._within_seconds = within_seconds
+        self._collect = False
+        self._clock = asyncio.get_running_loop().time
+        self._deadline = self._clock() + within_seconds
+        self._requests: dict[asyncio.Task[dict[str, Outcome]], Service] = {}
+        # Asked because another service had not answered in time.
+        self._hedges: set[Service] = set()
+        # By id: what each service says that was asked, UNANSWERED as long as it has not.
+        self._outcomes: dict[str, dict[Service, Outcome | _Unanswered]] = {}
 
-        The API pages, by 12 unless `limit` says otherwise, and nothing promises that `limit` is
-        obeyed or what `count` counts. So ids still missing are requested again until a response
-        brings none of them; only then are they not known.
-        """
-        missing = list(task_ids)
-        async with slots:
-            try:
-                while missing:
-                    records, complete = await self._retrieve_page(missing, deadline)
-                    found = {key: records[key] for key in missing if key in records}
-                    if not found and not complete:
-                        raise self._unreadable("a list with holes", "the tasks asked for")
-                    if not found:
-                        break
-                    result.records.update(found)
-                    missing = [task_id for task_id in missing if task_id not in found]
-            except HailuoTasksError as error:
-                result.failures.update(dict.fromkeys(missing, error.failure))
-
-    async def _retrieve_page(self, task_ids: Sequence[str], deadline: _Deadline) -> TaskPage:
-        body = await self._post(
-            {"action": "retrieve_batch", "ids": task_ids, "limit": len(task_ids)}, deadline
-        )
-        page = read_page(body)
-        if page is None:
-            raise self._unreadable("an object without items", "a list of tasks")
-        return page
-
-    async def _post(self, payload: Mapping[str, Any], deadline: _Deadline) -> dict[str, Any]:
-        """Send a look-up and return the JSON object of the response."""
-        base_url = self._settings.api_base_url
+    async def run(self, ids: Sequence[str], *, collect: bool) -> dict[str, Outcome]:
+        """Return what is known of each id in the end."""
+        self._collect = collect
+        self._outcomes = {task_id: {} for task_id in ids}
+        self._start({task_id: self._home(task_id) or self._services[0] for task_id in ids})
+        hedge_at, give_up_at = self._clock() + _HEDGE_SECONDS, math.inf
         try:
-            response = await self._pool.post(
-                TASKS_PATH,
-                payload,
-                self._usable_token(),
-                max_attempts=MAX_LOOKUP_ATTEMPTS,
-                deadline=deadline.at,
-            )
-        except TimeoutError as error:
-            raise UnreachableError(
-                f"Not answered within {deadline.within_seconds:.3g} s by {base_url}"
-            ) from error
-        except ResponseTooLargeError as error:
-            size = f"more than {MAX_RESPONSE_BYTES // 1_000_000} MB"
-            raise self._unreadable(size, "a few kilobytes of JSON") from error
-        except httpx.RequestError as error:
-            raise self._request_error(error) from error
-        return self._read_response(response)
+            while self._requests:
+                until = give_up_at if self._clock() >= hedge_at else min(hedge_at, give_up_at)
+                timeout = None if until == math.inf else max(0.0, until - self._clock())
+                done, _ = await asyncio.wait(
+                    self._requests, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+                )
+                brought = {self._requests[task] for task in done if _brought_record(task)}
+                for task in done:
+                    self._receive(task)
+                now = self._clock()
+                # A service that brings records page by page is no straggler.
+                if brought and len(self._services) > 1:
+                    give_up_at = now + _STRAGGLER_SECONDS
+                    if brought <= self._hedges:
+                        # That others do not answer has cost this much already.
+                        give_up_at -= _HEDGE_SECONDS
+                if now >= give_up_at or all(map(self._record_of, ids)):
+                    break
+                hedge = now >= hedge_at
+                others = self._others(ids, hedge=hedge)
+                if hedge and self._requests:
+                    self._hedges |= set(others.values())
+                self._start(others)
+        finally:
+            for task in self._requests:
+                task.cancel()
+            if self._requests:
+                await asyncio.wait(self._requests)
+        return {task_id: self._outcome_of(task_id) for task_id in ids}
 
-    def _usable_token(self) -> str:
-        if self._settings.problem is not None:
-            raise self._settings.problem.to_error()
-        if self._token is None:
-            raise TokenMissingError("No API token is set")
-        return self._token
+    def _home(self, task_id: str) -> Service | None:
+        """Return the service that knew a task before, if it is one of these."""
+        home = self._caller.services.get(task_id)
+        return home if home in self._services else None
 
-    def _request_error(self, error: httpx.RequestError) -> HailuoTasksError:
-        """Return the error that an error of httpx is for the caller."""
-        base_url = self._settings.api_base_url
-        if isinstance(error, httpx.TimeoutException):
-            return UnreachableError(
-                f"No answer from {base_url}, though each try was given "
-                f"{self._settings.request_timeout_seconds:g} s"
-            )
-        if isinstance(error, httpx.DecodingError):
-            return self._unreadable("a body that cannot be decoded", "JSON")
-        # Some of these texts quote what was received.
-        quoted = ": ".join(filter(None, (type(error).__name__, str(error))))
-        reason = clean_text(self._redactor.redact(quoted), 160)
-        if isinstance(error, httpx.ProxyError) and not _PROXY_FAILED.match(str(error)):
-            # Not transient: a proxy may lock out a user whom it refuses again and again.
-            return NetworkConfigurationError(
-                f"The proxy refuses to reach {base_url} ({reason})", variables=PROXY_VARIABLES
-            )
-        broke_off = isinstance(error, httpx.ReadError | httpx.RemoteProtocolError)
-        problem = "broke off before it had answered" if broke_off else "could not be reached"
-        return UnreachableError(f"{base_url} {problem} ({reason})")
-
-    def _read_response(self, response: httpx.Response) -> dict[str, Any]:
-        """Return the JSON object of a response, redacted in case the API echoed a token."""
-        status, content = response.status_code, response.content
-        received, body = "", None
-        try:
-            body = self._redactor.redact_json(json.loads(content.decode("utf-8-sig")))
-        except ValueError:
-            media_type = response.headers.get("content-type", "no content type")
-            shown = clean_text(self._redactor.redact(media_type), 60)
-            received = f"text that is not JSON ({shown})" if content else "an empty body"
-        except RecursionError:
-            received = "JSON that is nested too deeply"
-        if not response.is_success or _is_error_body(body):
-            raise error_from_response(
-                status,
-                body,
-                base_url=self._settings.api_base_url,
-                retry_after_seconds=retry_after_seconds(response),
-            )
-        if isinstance(body, dict):
-            return body
-        raise self._unreadable(received or _JSON_KINDS[type(body)])
-
-    def _unreadable(
-        self, received: str, expected: str = "a JSON object"
-    ) -> UnreadableResponseError:
-        return UnreadableResponseError(
-            f"{self._settings.api_base_url} answered with {received} instead of {expected}"
+    async def _ask(self, service: Service, ids: Sequence[str]) -> dict[str, Outcome]:
+        """Return what one service says of some ids."""
+        return await self._caller.queue.look_up(
+            service,
+            ids,
+            collect=self._collect,
+            timeout_seconds=max(0.0, self._deadline - self._clock()),
+            timed_out=lambda last: last or self._not_answered(self._within_seconds),
         )
+
+    def _start(self, services: Mapping[str, Service]) -> None:
+        """Ask a service for each of some ids."""
+        for service in dict.fromkeys(services.values()):
+            ids = [task_id for task_id, its in services.items() if its is service]
+            for task_id in ids:
+                self._outcomes[task_id][service] = UNANSWERED
+            self._requests[asyncio.create_task(self._ask(service, ids))] = service
+
+    def _receive(self, task: "asyncio.Task[dict[str, Outcome]]") -> None:
+        """Take what a request brought."""
+        service = self._requests.pop(task)
+        for task_id, outcome in task.result().items():
+            self._outcomes[task_id][service] = outcome
+            if isinstance(outcome, TaskRecord):
+                self._caller.remember(task_id, service)
+
+    def _others(self, ids: Sequence[str], *, hedge: bool) -> dict[str, Service]:
+        """Return the ids of which another service must be asked, and which."""
+        others = {}
+        for task_id in ids:
+            outcomes = self._outcomes[task_id]
+            if self._record_of(task_id) is not None:
+                continue
+            home = self._home(task_id)
+            # Not asked by this look-up, if another one has just found it there.
+            said = outcomes.get(home, Absence.UNKNOWN) if home else Absence.UNKNOWN
+            if not isinstance(said, Absence):
+                # No other service knows it.
+                continue
+            if UNANSWERED in outcomes.values() and not hedge:
+                continue
+            if any(map(_concerns_every_service, outcomes.values())):
+                continue
+            unasked = [
+                service
+                for service in self._services
+                if outcomes.get(service, Absence.UNCONFIRMED) is Absence.UNCONFIRMED
+            ]
+            # One that was not asked before one that may only have had it on another page.
+            unasked.sort(key=outcomes.__contains__)
+            if unasked:
+                others[task_id] = unasked[0]
+        return others
+
+    def _record_of(self, task_id: str) -> TaskRecord | None:
+        outcomes = self._outcomes[task_id].values()
+        return next((each for each in outcomes if isinstance(each, TaskRecord)), None)
+
+    def _outcome_of(self, task_id: str) -> Outcome:
+        """Return the record, else why one may be missing, else that no service knows the id."""
+        record = self._record_of(task_id)
+        if record is not None:
+            return record
+        outcomes = self._outcomes[task_id].values()
+        failure = next((each for each in outcomes if isinstance(each, Failure)), None)
+        if failure is None and UNANSWERED in outcomes:
+            return self._not_answered(_STRAGGLER_SECONDS)
+        return failure or Absence.UNKNOWN
+
+    def _not_answered(self, within_seconds: float) -> Failure:
+        message = f"Not answered within {within_seconds:.3g} s by the API{self._at_base_url}"
+        return Failure(UnreachableError, message)
 
 
 @asynccontextmanager
@@ -260,7 +356,7 @@ async def open_client(
     transport: httpx.AsyncBaseTransport | None = None,
     redactor: Redactor | None = None,
 ) -> AsyncIterator[ApiClient]:
-    """Yield a client for the token of the settings, with a pool of connections of its own.
+    """Yield a client for the token of the settings, with connections of its own.
 
     Args:
         settings: the token, where the API is, and how long an attempt may take.
@@ -268,28 +364,6 @@ async def open_client(
         redactor: knows the tokens in use; by default, that of the settings.
 
     """
-    async with HttpPool(settings, transport=transport) as pool:
-        token = settings.api_token
-        yield ApiClient(settings, pool, token, redactor or Redactor(token))
-
-
-def _deadline(within_seconds: float) -> _Deadline:
-    return _Deadline(asyncio.get_running_loop().time() + within_seconds, within_seconds)
-
-
-# httpx's text for an HTTP proxy that failed, and for a SOCKS proxy that could not get through.
-_PROXY_FAILED = re.compile(r"5\d\d|Proxy Server could not connect")
-
-_JSON_KINDS = {
-    type(None): "null",
-    bool: "a truth value",
-    int: "a number",
-    float: "a number",
-    str: "a string",
-    list: "a list",
-}
-
-
-def _is_error_body(body: object) -> bool:
-    """Return whether a body reports an error, and nothing of a task, under whatever status."""
-    return isinstance(body, dict) and reports_error(body) and not holds_task(body)
+    token = settings.api_token
+    async with Api(settings, redactor or Redactor(token), transport=transport) as api:
+        yield api.client(token)

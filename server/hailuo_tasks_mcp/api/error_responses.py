@@ -32,15 +32,22 @@ class ErrorBody(NamedTuple):
 
 
 def read_error_body(body: object) -> ErrorBody:
-    """Read an error body in any of its forms: an object, a bare string, null, or none at all."""
+    """Read an error body in any of its forms.
+
+    The gateway's `{"error": {"code", "message"}, "trace_id"}`, of which `error` may also be a bare
+    string, null or missing; the worker's `{"type": "error", "error": {"type", "message"},
+    "request_id"}`; and `{"code", "detail"}` for a request body that is refused.
+    """
     if not isinstance(body, Mapping):
         return ErrorBody(None, None, None)
     error = body.get("error")
     if isinstance(error, Mapping):
-        code, message = error.get("code"), error.get("message")
+        code, message = error.get("code", error.get("type")), error.get("message")
+    elif error is None and "detail" in body:
+        code, message = body.get("code"), body.get("detail")
     else:
         code, message = None, error
-    trace_id = body.get("trace_id")
+    trace_id = body.get("trace_id", body.get("request_id"))
     return ErrorBody(
         # Unquoted in a message, so it must not be able to look like a sentence of ours.
         identifier(str(code) if isinstance(code, str | int) else None),
@@ -50,15 +57,21 @@ def read_error_body(body: object) -> ErrorBody:
 
 
 def error_from_response(
-    status: int, body: object, *, base_url: str, retry_after_seconds: float | None = None
+    status: int,
+    body: object,
+    *,
+    at_base_url: str,
+    retry_after_seconds: float | None = None,
+    refuses_id: bool = False,
 ) -> HailuoTasksError:
     """Make the error of an error response.
 
     Args:
         status: the HTTP status; the API also reports errors under 200.
         body: the JSON of the response; None if it was none.
-        base_url: where the request was sent.
+        at_base_url: where the request was sent, as `Settings.at_base_url` has it.
         retry_after_seconds: how long the API asks to wait; None if it does not say.
+        refuses_id: whether it may be because the service knows no such task.
 
     The code decides before the status, because 400 and 403 each stand for several errors.
 
@@ -69,11 +82,28 @@ def error_from_response(
     if error_body.message:
         details += f": {json.dumps(error_body.message, ensure_ascii=False)}"
     return kind(
-        f"{_HAPPENED[kind].format(base_url=base_url)} ({details})",
+        f"{_HAPPENED[kind].format(at_base_url=at_base_url)} ({details})",
         trace_id=error_body.trace_id,
         retry_after_seconds=retry_after_seconds,
-        base_url=base_url,
+        at_base_url=at_base_url,
+        status=str(status),
+        refuses="id" if refuses_id else "",
     )
+
+
+def may_refuse_id(status: int, body: object) -> bool:
+    """Return whether MiniMax H3 may so answer for a task that it does not know.
+
+    Its document does not say how it does; HTTP 400 and 404 are expected, with any body of the API
+    that does not name another reason.
+    """
+    if not isinstance(body, Mapping):
+        # Not the API's own, but perhaps a proxy's.
+        return False
+    code = read_error_body(body).code
+    kind = _KIND_BY_CODE.get(code or "", RequestRejectedError)
+    refuses = status in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}
+    return refuses and kind is RequestRejectedError and code != "api_not_implemented"
 
 
 def _kind_by_status(status: int) -> type[HailuoTasksError]:
@@ -98,7 +128,12 @@ _KIND_BY_CODE: dict[str, type[HailuoTasksError]] = {
     "no_api": WrongBaseUrlError,
     "api_not_implemented": RequestRejectedError,
     "bad_request": RequestRejectedError,
+    "bad_request_error": RequestRejectedError,
+    "unprocessable_entity_error": RequestRejectedError,
     "too_many_requests": RateLimitedError,
+    "rate_limited": RateLimitedError,
+    "rate_limit_error": RateLimitedError,
+    "server_error": UpstreamError,
     "api_error": UpstreamError,
 }
 
@@ -116,7 +151,7 @@ _HAPPENED: dict[type[HailuoTasksError], str] = {
     AccessDeniedError: "The API denied access",
     BalanceUsedUpError: "The account's balance is used up",
     RequestRejectedError: "The API rejected the request",
-    WrongBaseUrlError: "There is no Hailuo Tasks API at {base_url}",
+    WrongBaseUrlError: "There is no such API{at_base_url}",
     RateLimitedError: "The API's rate limit is reached",
     UpstreamError: "The API failed",
 }

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+import math
 import random
 import ssl
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import httpx
 from socksio import SOCKSError
@@ -25,13 +26,16 @@ MAX_IDLE_CONNECTIONS = 20
 _KEEPALIVE_SECONDS = 30.0
 # A `Retry-After` up to here is waited for; beyond, the caller learns when to ask again.
 MAX_RETRY_AFTER_SECONDS = 10.0
+# So long a service is not asked again that sets a longer one; the limit may be lifted before.
+_MAX_HELD_SECONDS = 60.0
 # A longer `Retry-After` is not believed.
 _DAY_SECONDS = 86_400.0
 
 # The pause after the first attempt, doubled after each. Jitter of one half, so that clients that
 # failed together do not retry together.
 _BACKOFF_SECONDS = 0.5
-_TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+_RATE_LIMITED = 429
+_TRANSIENT_STATUSES = frozenset({408, _RATE_LIMITED, 500, 502, 503, 504})
 # Not ProxyError: a proxy may lock out a user whom it refuses again and again.
 _TRANSIENT_ERRORS = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError)
 
@@ -44,11 +48,62 @@ _HEADERS = {
 # zlib's word for gzip.
 _GZIP_WBITS = 31
 
+Result = httpx.Response | httpx.RequestError
+"""What an attempt brought: the complete response, or a transient error."""
+
+OnAttempt = Callable[[Result], None]
+
 logger = logging.getLogger(__name__)
 
 
 class ResponseTooLargeError(Exception):
     """A response has more than `MAX_RESPONSE_BYTES`; it was not read to its end."""
+
+
+class _Refusal(NamedTuple):
+    """A rate limit that is too long to wait for: its response, when it came, and how long."""
+
+    response: httpx.Response
+    came_at: float
+    seconds: float
+
+
+class Throttle:
+    """Holds back the requests of one caller while the API's rate limit is reached."""
+
+    def __init__(self) -> None:
+        self._resume_at = 0.0
+        # By path, because a limit of one service must not hide what another one knows.
+        self._refusals: dict[str, _Refusal] = {}
+
+    def refuse(self, path: str, response: httpx.Response) -> None:
+        """Answer the requests for a path with this response until it may be asked again."""
+        seconds = retry_after_seconds(response) or 0.0
+        self._refusals[path] = _Refusal(response, asyncio.get_running_loop().time(), seconds)
+
+    def refusal(self, path: str) -> httpx.Response | None:
+        """Return what a request for a path is answered with; None if it may be sent."""
+        refusal = self._refusals.get(path)
+        if refusal is None:
+            return None
+        passed_seconds = asyncio.get_running_loop().time() - refusal.came_at
+        left_seconds = refusal.seconds - passed_seconds
+        if passed_seconds >= _MAX_HELD_SECONDS or left_seconds <= 0:
+            return None
+        response = refusal.response
+        headers = dict(response.headers) | {"retry-after": str(math.ceil(left_seconds))}
+        return httpx.Response(response.status_code, headers=headers, content=response.content)
+
+    def pause(self, seconds: float) -> None:
+        """Send nothing for so long, from now."""
+        now = asyncio.get_running_loop().time()
+        self._resume_at = max(self._resume_at, now + min(seconds, MAX_RETRY_AFTER_SECONDS))
+
+    async def wait(self) -> None:
+        """Return when requests may be sent."""
+        # Another rate limit may move the time while this one is waited for.
+        while (seconds := self._resume_at - asyncio.get_running_loop().time()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(seconds)
 
 
 class HttpPool:
@@ -85,14 +140,15 @@ class HttpPool:
         if self._transport is not None:
             await self._transport.aclose()
 
-    async def post(
+    async def post(  # noqa: PLR0913 - all of it differs from request to request
         self,
         path: str,
         payload: Mapping[str, Any],
         token: str,
         *,
         max_attempts: int,
-        deadline: float,
+        throttle: Throttle,
+        on_attempt: OnAttempt,
     ) -> httpx.Response:
         """Send a request and return the response, its body read and decoded.
 
@@ -102,18 +158,20 @@ class HttpPool:
             token: the caller's bearer token.
             max_attempts: how often it may be sent; more than once only if receiving it twice does
                 no harm.
-            deadline: when to give up, on the event loop's clock; the result is then that of the
-                last attempt, if one has ended.
+            throttle: the caller's; holds back what a rate limit does not allow.
+            on_attempt: called with the result of each attempt, for callers that give up before the
+                last one.
 
         Raises:
             NetworkConfigurationError: the environment's proxy or certificates cannot be used.
             UntrustedCertificateError: nothing was sent.
-            TimeoutError: the deadline came in the first attempt.
             httpx.RequestError: the last attempt brought no complete response.
             ResponseTooLargeError: it is not read to its end.
 
         """
         transport = self._open()
+        if (refusal := throttle.refusal(path)) is not None:
+            return refusal
         request = httpx.Request(
             "POST",
             self._base_url + path,
@@ -121,31 +179,30 @@ class HttpPool:
             json=payload,
             extensions=self._extensions,
         )
-        result: httpx.Response | httpx.RequestError | None = None
-        try:
-            async with asyncio.timeout_at(deadline):
-                for attempt in range(1, max_attempts + 1):
-                    result = await self._attempt(transport, request)
-                    pause = _backoff_seconds(attempt, result)
-                    if pause is None or attempt == max_attempts:
-                        break
-                    await asyncio.sleep(pause)
-        except TimeoutError:
-            # If it came in a later attempt or a pause, the last result says more.
-            if result is None:
-                raise
+        attempt = 1
+        while True:
+            await throttle.wait()
+            result = await self._attempt(transport, request)
+            on_attempt(result)
+            pause = _backoff_seconds(attempt, result)
+            if isinstance(result, httpx.Response) and result.status_code == _RATE_LIMITED:
+                if pause is None:
+                    throttle.refuse(path, result)
+                else:
+                    throttle.pause(pause)
+            if pause is None or attempt == max_attempts:
+                break
+            await asyncio.sleep(pause)
+            attempt += 1
         if isinstance(result, httpx.Response):
             return result
-        assert result is not None  # noqa: S101 - there is at least one attempt
         try:
             raise result
         finally:
             # Its traceback refers to this frame, so this frame must not refer to it.
             del result
 
-    async def _attempt(
-        self, transport: httpx.AsyncBaseTransport, request: httpx.Request
-    ) -> httpx.Response | httpx.RequestError:
+    async def _attempt(self, transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Result:
         """Send a request once; return the complete response, or a transient error.
 
         A body that breaks off or does not end in time is an error like any other.
@@ -193,7 +250,7 @@ class HttpPool:
         return self._transport
 
 
-def _backoff_seconds(attempt: int, result: httpx.Response | httpx.RequestError) -> float | None:
+def _backoff_seconds(attempt: int, result: Result) -> float | None:
     """Return the pause after an attempt, in seconds; None if another one is of no use."""
     retry_after = None
     if isinstance(result, httpx.Response):

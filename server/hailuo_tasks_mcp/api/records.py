@@ -11,8 +11,12 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from hailuo_tasks_mcp.api.services import ServiceName
+
 # Ids have at most 128 digits; Python refuses to spell out integers far beyond that.
 _MAX_INTEGER_BITS = 426
+# Of the platform, unless a request says `limit`.
+_USUAL_PAGE_SIZE = 12
 _YEAR_10000 = 253_402_300_800.0
 _CENTURY_SECONDS = 3_155_760_000.0
 
@@ -131,6 +135,12 @@ class Content(_Lenient):
     url: Text = None
 
 
+class Usage(_Lenient):
+    """What a run is charged for."""
+
+    total_seconds: Duration = None
+
+
 def _response(value: object) -> object:
     if value is None:
         return {}
@@ -141,14 +151,20 @@ def _response(value: object) -> object:
     return {**value, "unreadable": not readable}
 
 
+# Of MiniMax H3, which says when it last changed a task.
+_ENDED_WORDS = frozenset({"succeeded", "failed", "cancelled"})
+
+
 class TaskRecord(_Lenient):
     """A task as the API describes it, in either envelope.
 
-    The first envelope, which is documented, has `request` and `response`; the second, seen in one
-    of the vendor's clients, has `status`, `content`, `model` and `error` at the top. Times are Unix
-    seconds, `elapsed` is seconds.
+    The first envelope, which is Hailuo's documented one, has `request` and `response`; the second,
+    which is MiniMax H3's and was seen for Hailuo too, has `status`, `content`, `model` and `error`
+    at the top. Times are Unix seconds, `elapsed` is seconds, `duration` is the length of the video
+    in seconds.
     """
 
+    service: ServiceName = "hailuo"
     id: Text = None
     created_at: Moment = None
     started_at: Moment = None
@@ -163,6 +179,10 @@ class TaskRecord(_Lenient):
     content: Annotated[Content, BeforeValidator(_object)] = Field(default_factory=Content)
     model: Text = None
     error: Annotated[TaskError | None, BeforeValidator(_error)] = None
+    updated_at: Moment = None
+    resolution: Text = None
+    duration: Duration = None
+    usage: Annotated[Usage, BeforeValidator(_object)] = Field(default_factory=Usage)
 
     @property
     def task_id(self) -> str | None:
@@ -177,6 +197,12 @@ class TaskRecord(_Lenient):
         return [Video(video_url=self.content.url, state=self.status, model=self.model)]
 
     @property
+    def ended_at(self) -> float | None:
+        """When the run ended, as far as the record says."""
+        ended = self.service == "minimax" and (self.status or "").lower() in _ENDED_WORDS
+        return self.updated_at if ended else self.finished_at
+
+    @property
     def run_error(self) -> TaskError | None:
         """Why the run failed: the response's error, unless only the record's own has a code."""
         inner, outer = self.response.error, self.error
@@ -184,17 +210,20 @@ class TaskRecord(_Lenient):
         return next(coded, inner or outer)
 
 
-def read_record(value: Any) -> TaskRecord | None:
-    """Read one task record from any JSON value.
+def read_record(value: Any, service: ServiceName = "hailuo") -> TaskRecord | None:
+    """Read one task record of a service from any JSON value.
 
-    Returns None for `{}`, which is how the API says that it knows no such task. Whatever cannot
-    be read leaves its field empty; a value that is no record at all leaves all of them empty.
+    Returns None for `{}` and for `{"task": null}`, by which a service says that it knows no such
+    task. Whatever cannot be read leaves its field empty; a value that is no record at all leaves
+    all of them empty.
     """
     if not isinstance(value, Mapping):
-        return TaskRecord()
-    task = value.get("task")
+        return TaskRecord(service=service)
+    task = value.get("task", value)
+    if task is None and not holds_task(value):
+        return None
     record = task if isinstance(task, Mapping) else value
-    return TaskRecord.model_validate(record) if record else None
+    return TaskRecord.model_validate({**record, "service": service}) if record else None
 
 
 class TaskPage(NamedTuple):
@@ -204,35 +233,43 @@ class TaskPage(NamedTuple):
         records: the records that name their task, by its id.
         complete: whether the response reports no error and every item names its task, so that the
             API does not know a task that is missing from it.
+        may_be_followed: whether there may be another page: as many items as a usual page has, or
+            more counted than are here.
 
     """
 
     records: dict[str, TaskRecord]
     complete: bool
+    may_be_followed: bool
 
 
-def read_page(value: Any) -> TaskPage | None:
+def read_page(value: Any, service: ServiceName = "hailuo") -> TaskPage | None:
     """Read one response to `retrieve_batch` from any JSON value; None if it has no list of items.
 
-    Of two records of one task the first, the newer one, counts. `count` (`total` in the second
-    envelope) is not read: whether it counts the page or all there is, nothing promises.
+    Of two records of one task the first, the newer one, counts. Whether `count` (`total` in the
+    second envelope) counts the page or all there is, nothing promises.
     """
     items = value.get("items") if isinstance(value, Mapping) else None
     if not isinstance(items, list):
         return None
     records: dict[str, TaskRecord] = {}
     complete = not reports_error(value)
-    for record in map(read_record, items):
+    for item in items:
+        record = read_record(item, service)
         if record is not None and record.task_id is not None:
             records.setdefault(record.task_id, record)
         elif record is not None:
             complete = False
-    return TaskPage(records, complete)
+    counts = (value.get("count"), value.get("total"))
+    counted = max((count for count in counts if isinstance(count, int)), default=0)
+    may_be_followed = len(items) >= _USUAL_PAGE_SIZE or counted > len(items)
+    return TaskPage(records, complete, may_be_followed)
 
 
 def reports_error(value: Mapping[str, Any]) -> bool:
     """Return whether the top level of a JSON object reports an error."""
-    return bool(value.get("error")) or value.get("success") is False
+    is_refusal = "code" in value and "detail" in value
+    return bool(value.get("error")) or value.get("success") is False or is_refusal
 
 
 def holds_task(value: Mapping[str, Any]) -> bool:

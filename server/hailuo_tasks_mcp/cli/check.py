@@ -7,20 +7,21 @@ import platform
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
 import httpx
 
 from hailuo_tasks_mcp import __version__
-from hailuo_tasks_mcp.api.client import open_client
+from hailuo_tasks_mcp.api.client import ApiClient, open_client
 from hailuo_tasks_mcp.api.network import (
     PROXY_VARIABLES,
     proxy_for,
     reason_of,
     trusted_certificates,
 )
+from hailuo_tasks_mcp.api.services import SERVICES, Service
 from hailuo_tasks_mcp.cli.startup import Startup, start
 from hailuo_tasks_mcp.errors import (
     Failure,
@@ -31,7 +32,13 @@ from hailuo_tasks_mcp.errors import (
     UntrustedCertificateError,
 )
 from hailuo_tasks_mcp.messages import remedy_and_trace_id
-from hailuo_tasks_mcp.settings import BASE_URL_VARIABLE, VARIABLES, Settings, Variable
+from hailuo_tasks_mcp.settings import (
+    BASE_URL_VARIABLE,
+    LOG_LEVEL_VARIABLE,
+    VARIABLES,
+    Settings,
+    Variable,
+)
 
 # No generation ever gets this id, so the request only shows whether look-ups are allowed.
 IMPOSSIBLE_TASK_ID = "00000000-0000-0000-0000-000000000000"
@@ -114,7 +121,7 @@ async def run_check(startup: Startup, *, as_json: bool) -> int:
 
 
 async def _check(startup: Startup) -> AsyncIterator[Finding]:
-    """Check the settings, each step of the route to the API, and what the API says of the token.
+    """Check the settings, the route to the API step by step, and the token at each service.
 
     Steps that a failure makes pointless are left out.
     """
@@ -130,20 +137,26 @@ async def _check(startup: Startup) -> AsyncIterator[Finding]:
         ok = ok and not finding.failed
         yield finding
     if ok:
-        yield await _check_token(startup)
+        for finding in await _check_token(startup):
+            yield finding
 
 
-def _check_settings(settings: Settings) -> list[Finding]:
-    if settings.problem is not None:
-        return [_failed("settings", settings.problem)]
+def _check_settings(settings: Settings) -> Iterator[Finding]:
+    """Check every variable, so that all that is wrong can be corrected at once."""
     if settings.sandbox:
         own = "the sandbox's own; of yours only the log level is read"
-        skipped = Finding(step="settings", verdict="skip", detail=own)
-        return [skipped, _check_variable("log_level", VARIABLES["log_level"], settings)]
-    return [_check_variable(name, variable, settings) for name, variable in VARIABLES.items()]
+        yield Finding(step="settings", verdict="skip", detail=own)
+    for name, variable in VARIABLES.items():
+        if variable.name == LOG_LEVEL_VARIABLE or not settings.sandbox:
+            yield _check_variable(name, variable, settings)
 
 
 def _check_variable(setting: str, variable: Variable, settings: Settings) -> Finding:
+    for problem in settings.problems:
+        if problem.details["variable"] == variable.name:
+            # The step has the name already.
+            message = problem.message.removeprefix(f"{variable.name} ")
+            return _failed(variable.name, replace(problem, message=message))
     value = getattr(settings, setting)
     if value is None and variable.required:
         return _failed(variable.name, Failure(TokenMissingError, "not set"))
@@ -271,20 +284,30 @@ async def _run_step(step: str, awaitable: Awaitable[str], peer: _Peer, remedy: s
     )
 
 
-async def _check_token(startup: Startup) -> Finding:
-    """Look up a task that cannot exist: "not found" means that look-ups are allowed."""
+async def _check_token(startup: Startup) -> list[Finding]:
+    """Ask each service for a task that cannot exist: "not found" means that look-ups are allowed.
+
+    Both at once, so that one that does not answer keeps nobody waiting twice.
+    """
     settings, transport, redactor = startup
     peer_name = "the sandbox" if settings.sandbox else settings.api_base_url
+    async with open_client(settings, transport=transport, redactor=redactor) as client:
+        return await asyncio.gather(
+            *(_check_token_at(service, client, peer_name) for service in SERVICES)
+        )
+
+
+async def _check_token_at(service: Service, client: ApiClient, peer_name: str) -> Finding:
+    step = f"token at {service.label}"
     start_seconds = time.monotonic()
     failure: Failure | None = None
     try:
-        async with open_client(settings, transport=transport, redactor=redactor) as client:
-            if await client.retrieve(IMPOSSIBLE_TASK_ID) is not None:
-                message = f"{peer_name} tells of a task that cannot be"
-                failure = Failure(UnreadableResponseError, message)
+        if (await client.look_up_at(service, [IMPOSSIBLE_TASK_ID])).records:
+            message = f"{peer_name} tells of a task that cannot be"
+            failure = Failure(UnreadableResponseError, message)
     except HailuoTasksError as error:
         failure = error.failure
     seconds = round(time.monotonic() - start_seconds, 3)
     if failure is not None:
-        return _failed("token", failure, seconds)
-    return Finding(step="token", verdict="ok", detail=f"accepted by {peer_name}", seconds=seconds)
+        return _failed(step, failure, seconds)
+    return Finding(step=step, verdict="ok", detail=f"accepted by {peer_name}", seconds=seconds)

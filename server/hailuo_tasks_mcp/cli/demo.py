@@ -3,9 +3,6 @@
 import argparse
 import asyncio
 import json
-import shutil
-import sys
-import sysconfig
 import textwrap
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +11,8 @@ from typing import Any
 from mcp import Client, StdioServerParameters
 
 from hailuo_tasks_mcp import __version__
+from hailuo_tasks_mcp.cli.config import block_for
+from hailuo_tasks_mcp.installation import own_command
 from hailuo_tasks_mcp.sandbox.app import SANDBOX_TOKEN, create_sandbox
 from hailuo_tasks_mcp.sandbox.server import bind_sandbox, sandbox_server, url_of
 from hailuo_tasks_mcp.sandbox.tasks import (
@@ -26,8 +25,8 @@ from hailuo_tasks_mcp.settings import BASE_URL_VARIABLE, TOKEN_VARIABLE
 from hailuo_tasks_mcp.tasks.next_steps import RETRIEVE_TASK, RETRIEVE_TASKS_BATCH
 
 WRONG_TOKEN = "not-a-token"  # noqa: S105 - no token at all
-_LINE_LENGTH = 88
-_SCREEN_WIDTH = 100
+_LINE_LENGTH = 76
+_SCREEN_WIDTH = 80
 # Long enough for some polls, short enough to watch.
 LEFT_TO_RUN_SECONDS = 8.0
 UNKNOWN_TASK_ID = "00000000-0000-4000-8000-000000000000"
@@ -40,7 +39,8 @@ def run(_: argparse.Namespace) -> int:
 
 async def _converse() -> bool:
     async with _sandbox() as base_url:
-        print(f"hailuo-tasks-mcp {__version__}, started over stdio, asking a SANDBOX at {base_url}")
+        print(f"hailuo-tasks-mcp {__version__}, started over stdio")
+        print(f"It asks a SANDBOX at {base_url}: all tasks and videos are made up.")
         async with Client(_server(base_url, SANDBOX_TOKEN)) as client:
             print(f"Connected, MCP {client.protocol_version}. Its tools:")
             for tool in (await client.list_tools()).tools:
@@ -60,6 +60,8 @@ async def _converse() -> bool:
         print("\nThe same server with a token that the API does not take:")
         async with Client(_server(base_url, WRONG_TOKEN)) as client:
             refused = await _call(client, RETRIEVE_TASK, {"task_id": DOCUMENTED_TASK_ID})
+    print("\nTo add this server to Claude Code, with your token in place of YOUR-TOKEN:\n")
+    print(block_for("claude-code"))
     return one and several and ended and not refused
 
 
@@ -78,11 +80,11 @@ async def _sandbox() -> AsyncIterator[str]:
 
 
 def _server(base_url: str, token: str) -> StdioServerParameters:
-    """Return how to start the server: by its command or, where none is installed, as a module."""
-    command = shutil.which("hailuo-tasks-mcp", path=sysconfig.get_path("scripts"))
+    """Return how to start the server, as `config` would have a host start it."""
+    command, *arguments = own_command()
     return StdioServerParameters(
-        command=command or sys.executable,
-        args=[] if command else ["-m", "hailuo_tasks_mcp"],
+        command=command,
+        args=arguments,
         env={BASE_URL_VARIABLE: base_url, TOKEN_VARIABLE: token},
     )
 
@@ -99,8 +101,12 @@ async def _call(client: Client, tool: str, arguments: dict[str, Any]) -> bool:
     return True
 
 
-async def _print_progress(progress: float, total: float | None, message: str | None) -> None:
-    print(f"  … {progress:.0f} of {total or 0:.0f} s: {message}", flush=True)
+async def _print_progress(
+    progress: float,
+    total: float | None,  # noqa: ARG001 - there is none
+    message: str | None,
+) -> None:
+    print(f"  … {progress:.0f} s: {message}", flush=True)
 
 
 def _print_fields(answer: dict[str, Any], indent: str) -> None:

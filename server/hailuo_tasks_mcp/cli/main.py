@@ -4,6 +4,7 @@ A command's file is imported when it is run, so that `--help` and `--version` lo
 """
 
 import argparse
+import os
 import re
 import signal
 from collections.abc import Sequence
@@ -16,6 +17,16 @@ from hailuo_tasks_mcp.settings import VARIABLES
 SERVE = "serve"
 DEFAULT_SANDBOX_PORT = 8787
 _HIGHEST_PORT = 65535
+# Those that `config` knows; here, so that `--help` loads no command.
+HOSTS = (
+    "claude-code",
+    "claude-desktop",
+    "cursor",
+    "vscode",
+    "codex",
+    "gemini",
+    "cherry-studio",
+)
 # A person at a terminal is more patient than a host.
 HIGHEST_WAIT_SECONDS = 3600
 _SANDBOX_HELP = "use made-up tasks from an embedded sandbox; needs no token and no network"
@@ -23,18 +34,22 @@ _SANDBOX_HELP = "use made-up tasks from an embedded sandbox; needs no token and 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv` (default: the process's arguments) and return its exit code."""
-    if argv is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    is_process = argv is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if is_process:
         # This process is the command. There is nothing to save, so Ctrl-C ends it as SIGTERM does:
         # at once, by the signal itself, without waiting for a thread that blocks on stdin and
         # without a traceback, even during the imports of the command.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     options = _parser().parse_args(argv)
-    from hailuo_tasks_mcp.cli.terminal import ignore_broken_pipe, prepare_streams
+    from hailuo_tasks_mcp.cli.terminal import INTERRUPTED, ignore_broken_pipe, prepare_streams
 
     if options.command != SERVE:
         prepare_streams()
     with ignore_broken_pipe():
         exit_code: int = import_module(f"hailuo_tasks_mcp.cli.{options.command}").run(options)
+        if exit_code == INTERRUPTED and is_process and os.name == "posix":
+            # By the signal after all, or a shell would go on with its loop or its script.
+            signal.raise_signal(signal.SIGINT)
         return exit_code
     # The reader of the output is gone, and has not read all of it.
     return 1
@@ -63,9 +78,16 @@ def _parser() -> argparse.ArgumentParser:
         "retrieve",
         "look tasks up and print what is known of them",
         epilog="Exit code: 0 all succeeded; 1 none runs any more, but one failed, was not found or "
-        "could not be looked up; 2 wrong usage; 3 one still runs.",
+        "could not be looked up; 2 wrong usage; 3 one still runs; 130 Ctrl-C ended the wait.",
     )
-    retrieve.add_argument("task_ids", nargs="+", metavar="ID", help="task id, up to 100 of them")
+    retrieve.add_argument(
+        "task_ids", nargs="*", metavar="ID", help="task id, any number of them; - reads from stdin"
+    )
+    retrieve.add_argument(
+        "--file",
+        metavar="PATH",
+        help="read ids from a file, one or many in a line; # begins a comment",
+    )
     retrieve.add_argument(
         "--wait",
         type=_wait_seconds,
@@ -73,8 +95,17 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help=f"wait for tasks that run, up to {HIGHEST_WAIT_SECONDS} seconds (default: look once)",
     )
-    retrieve.add_argument("--json", action="store_true", help="print what a model gets")
-    for command in (check, retrieve):
+    retrieve.add_argument(
+        "--json", action="store_true", help="print what a model gets, or an error, as one object"
+    )
+    config = _add_command(
+        commands,
+        "config",
+        "print what to paste so that an MCP host starts this installation",
+        epilog="The block goes to stdout, without a token; where it goes, to stderr.",
+    )
+    config.add_argument("host", choices=HOSTS, metavar="HOST", help=f"one of {', '.join(HOSTS)}")
+    for command in (check, retrieve, config):
         # After the command's name as well as before it.
         command.add_argument(
             "--sandbox", action="store_true", default=argparse.SUPPRESS, help=_SANDBOX_HELP

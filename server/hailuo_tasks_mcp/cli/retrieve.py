@@ -2,34 +2,68 @@
 
 import argparse
 import asyncio
+import signal
 import sys
 import textwrap
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
-from hailuo_tasks_mcp.api.client import LookupResult, open_client
+from hailuo_tasks_mcp.api.client import ApiClient, open_client
+from hailuo_tasks_mcp.api.records import TaskRecord
+from hailuo_tasks_mcp.api.results import LookupResult
+from hailuo_tasks_mcp.cli.id_list import read_ids
 from hailuo_tasks_mcp.cli.startup import Startup, start
-from hailuo_tasks_mcp.cli.terminal import ProgressLine
+from hailuo_tasks_mcp.cli.terminal import INTERRUPTED, ProgressLine
 from hailuo_tasks_mcp.errors import Failure, HailuoTasksError, InvalidArgumentsError
-from hailuo_tasks_mcp.messages import error_text
-from hailuo_tasks_mcp.tasks.answers import TaskSummary
-from hailuo_tasks_mcp.tasks.next_steps import USUAL_DURATION
+from hailuo_tasks_mcp.messages import error_text, remedy
+from hailuo_tasks_mcp.settings import Settings
+from hailuo_tasks_mcp.tasks.answers import BatchSummary, TaskSummary
+from hailuo_tasks_mcp.tasks.durations import USUAL_DURATIONS
+from hailuo_tasks_mcp.tasks.polling import poll
 from hailuo_tasks_mcp.tasks.states import RUNNING_STATES, State, classify
-from hailuo_tasks_mcp.tasks.summarize import summarize_task
-from hailuo_tasks_mcp.tools import retrieve_task, retrieve_tasks_batch
-from hailuo_tasks_mcp.tools.tool import ToolContext, check_arguments, compact_json
+from hailuo_tasks_mcp.tasks.summarize import describe_progress, summarize_batch, summarize_task
+from hailuo_tasks_mcp.text import clean_text
+from hailuo_tasks_mcp.tools import retrieve_task
+from hailuo_tasks_mcp.tools.arguments import MAX_TASK_ID_LENGTH, find_task_id
+from hailuo_tasks_mcp.tools.tool import check_arguments, compact_json
 
 ALL_SUCCEEDED, NOT_ALL_SUCCEEDED, USAGE, STILL_RUNNING = 0, 1, 2, 3
+SANDBOX_LINE = "SANDBOX: these tasks and videos are made up."
 _WIDTH = 100
 
 
 def run(options: argparse.Namespace) -> int:
     """Look tasks up, print what is known, and return the exit code."""
     startup = start(sandbox=options.sandbox)
-    return asyncio.run(
-        run_retrieve(startup, options.task_ids, wait_seconds=options.wait, as_json=options.json)
-    )
+    output = _Output(startup.settings, as_json=options.json)
+    try:
+        task_ids = read_ids(options.task_ids, options.file)
+    except InvalidArgumentsError as error:
+        return output.failed(error)
+    with _interruptible(waits=options.wait > 0):
+        try:
+            return asyncio.run(
+                run_retrieve(startup, task_ids, wait_seconds=options.wait, as_json=options.json)
+            )
+        except KeyboardInterrupt:
+            return INTERRUPTED
+
+
+@contextmanager
+def _interruptible(*, waits: bool) -> Iterator[None]:
+    """Let Ctrl-C during a wait be an exception, so that what is known by then can be printed."""
+    if not waits or signal.getsignal(signal.SIGINT) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 async def run_retrieve(
@@ -37,51 +71,157 @@ async def run_retrieve(
 ) -> int:
     """Look tasks up, print what is known, and return the exit code.
 
+    Cancelled, it prints what is known by then.
+
     Args:
         startup: the settings, and what carries the requests.
-        task_ids: the tasks; one is looked up alone, several in a batch.
+        task_ids: the tasks, any number of them.
         wait_seconds: how long to wait for those that run; not bound by the maximum for models,
             because a person can wait longer than a host.
         as_json: print what a model gets in place of a block for each task.
 
     Returns:
         3 as long as a task runs; else 0 if all succeeded; 1 if one failed, was not found or could
-        not be looked up; 2 if these are no task ids.
+        not be looked up; 2 if the only one is none.
 
     """
     settings, transport, redactor = startup
-    ids = list(dict.fromkeys(task_id.strip() for task_id in task_ids))
-    tool, given = (
-        (retrieve_task, {"task_id": ids[0]})
-        if len(ids) == 1
-        else (retrieve_tasks_batch, {"task_ids": ids})
-    )
-    # Checked like a model's arguments, but with no other limit on the wait than the parser's.
-    unlimited = replace(settings, max_wait_seconds=wait_seconds)
+    output = _Output(settings, as_json=as_json)
     try:
-        arguments = check_arguments(
-            tool.tool(unlimited), given | {"wait_seconds": wait_seconds}, unlimited
-        )
-        async with (
-            open_client(settings, transport=transport, redactor=redactor) as client,
-            ProgressLine() as line,
-        ):
-            context = ToolContext(
-                client=client, settings=settings, now=time.time, report_progress=line.report
-            )
-            known = await tool.look_up(context, arguments)
+        ids = _checked(task_ids, settings)
+        lookup = _Lookup(ids, wait_seconds)
+        try:
+            async with (
+                open_client(settings, transport=transport, redactor=redactor) as client,
+                ProgressLine(wait_seconds) as line,
+            ):
+                known = await lookup.run(client, line)
+        except asyncio.CancelledError:
+            output.interrupted(ids, lookup.known)
+            raise
     except HailuoTasksError as error:
-        text = error_text(error.failure, "model" if as_json else "person")
-        print(f"hailuo-tasks-mcp: {text}", file=sys.stderr)
-        return USAGE if isinstance(error, InvalidArgumentsError) else NOT_ALL_SUCCEEDED
-    if as_json:
-        print(compact_json(tool.summarize(context, arguments, known).as_data()))
-    else:
-        print("\n\n".join(_block(task_id, known) for task_id in ids))
+        return output.failed(error)
+    output.known(ids, known)
     states = {_state(task_id, known) for task_id in ids}
     if states & RUNNING_STATES:
         return STILL_RUNNING
     return ALL_SUCCEEDED if states == {"succeeded"} else NOT_ALL_SUCCEEDED
+
+
+def _checked(task_ids: Sequence[str], settings: Settings) -> list[str]:
+    """Return the ids as a tool takes them, without repeats; what is none, as it was given.
+
+    Raises:
+        InvalidArgumentsError: the only one is no task id.
+
+    """
+    ids = list(dict.fromkeys(find_task_id(text) or text.strip() for text in task_ids))
+    if len(ids) == 1:
+        check_arguments(retrieve_task.tool(settings), {"task_id": ids[0]}, settings)
+    return ids
+
+
+class _Lookup:
+    """One look-up of some tasks, with the wait for them.
+
+    Attributes:
+        known: what is known by now; None before the first answer.
+
+    """
+
+    def __init__(self, ids: Sequence[str], wait_seconds: int) -> None:
+        self.known: LookupResult | None = None
+        self._ids = [task_id for task_id in ids if find_task_id(task_id)]
+        self._wait_seconds = wait_seconds
+
+    async def run(self, client: ApiClient, line: ProgressLine) -> LookupResult:
+        """Return what is known at the end of the wait.
+
+        Raises:
+            HailuoTasksError: nothing could be learned.
+
+        """
+
+        async def on_poll(waited_seconds: float, known: LookupResult) -> None:
+            self.known = known
+            if self._wait_seconds:
+                message = describe_progress(
+                    self._ids, known.records, known.failures, now=time.time()
+                )
+                await line.report(waited_seconds, None, message)
+
+        if not self._ids:
+            return LookupResult({}, {})
+        return await poll(
+            client.look_up, self._ids, wait_seconds=self._wait_seconds, on_poll=on_poll
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """Prints what came of a look-up, for a person or as one JSON object."""
+
+    settings: Settings
+    as_json: bool
+
+    def known(self, ids: Sequence[str], known: LookupResult) -> None:
+        """Print what is known of each task."""
+        if self.as_json:
+            self._print_json(self._summary(ids, known).as_data())
+            return
+        paragraphs = [_block(task_id, known) for task_id in ids]
+        if len(ids) > 1:
+            paragraphs.append(_counts(ids, known))
+        print("\n\n".join(paragraphs))
+        if self.settings.sandbox:
+            print(("" if len(ids) > 1 else "\n") + SANDBOX_LINE)
+
+    def interrupted(self, ids: Sequence[str], known: LookupResult | None) -> None:
+        """Print what was known when Ctrl-C came."""
+        if known is not None:
+            self.known(ids, known)
+        elif self.as_json:
+            self._print_json({"error": {"message": _NOTHING_YET, "remedy": "Try again."}})
+        else:
+            print(f"hailuo-tasks-mcp: {_NOTHING_YET}.", file=sys.stderr)
+
+    def failed(self, error: HailuoTasksError) -> int:
+        """Print why nothing is known, and return the exit code."""
+        failure = error.failure
+        if self.as_json:
+            told = {"message": failure.message, "remedy": remedy(failure, "person")}
+            trace = {"trace_id": failure.trace_id} if failure.trace_id else {}
+            self._print_json({"error": told | trace})
+        else:
+            print(f"hailuo-tasks-mcp: {error_text(failure, 'person')}", file=sys.stderr)
+        return USAGE if isinstance(error, InvalidArgumentsError) else NOT_ALL_SUCCEEDED
+
+    def _summary(self, ids: Sequence[str], known: LookupResult) -> TaskSummary | BatchSummary:
+        """Return what a model gets."""
+        now, max_wait_seconds = time.time(), self.settings.max_wait_seconds
+        if len(ids) > 1:
+            return summarize_batch(
+                ids,
+                known,
+                no_ids=[task_id for task_id in ids if not find_task_id(task_id)],
+                now=now,
+                max_wait_seconds=max_wait_seconds,
+            )
+        (task_id,) = ids
+        record, failure = known.records.get(task_id), known.failures.get(task_id)
+        return summarize_task(task_id, record, failure, now=now, max_wait_seconds=max_wait_seconds)
+
+    def _print_json(self, data: dict[str, Any]) -> None:
+        print(compact_json(data | {"sandbox": True} if self.settings.sandbox else data))
+
+
+_NOTHING_YET = "Interrupted before anything was learned"
+
+
+def _counts(ids: Sequence[str], known: LookupResult) -> str:
+    """Return how many tasks are in which state, the most frequent first."""
+    counts = Counter(_state(task_id, known) for task_id in ids).most_common()
+    return f"{len(ids)} tasks: " + ", ".join(f"{count} {state}" for state, count in counts)
 
 
 def _state(task_id: str, known: LookupResult) -> State:
@@ -93,7 +233,7 @@ def _state(task_id: str, known: LookupResult) -> State:
 def _block(task_id: str, known: LookupResult) -> str:
     """Return what is known of a task in some lines, its state first."""
     state = _state(task_id, known)
-    lines = [f"{task_id}: {state}"]
+    lines = [f"{clean_text(task_id, MAX_TASK_ID_LENGTH)}: {state}"]
     for label, value in _facts(task_id, state, known):
         lines.append(
             textwrap.fill(
@@ -123,7 +263,7 @@ def _facts(task_id: str, state: State, known: LookupResult) -> list[tuple[str, s
         ("prompt", task.prompt),
         ("image", task.first_image_url),
         ("created", task.created_at),
-        ("age" if state in RUNNING_STATES else "took", _duration(task, state)),
+        ("age" if state in RUNNING_STATES else "took", _duration(task, record)),
         ("trace id", task.trace_id),
     ]
     return [(label, str(value)) for label, value in facts if value]
@@ -133,15 +273,18 @@ def _reason(task: TaskSummary, state: State, failure: Failure | None) -> str | N
     """Return why there is no video, where the state alone does not say it."""
     if task.error is not None:
         return task.error.message + (f" ({task.error.code})" if task.error.code else "")
+    if not find_task_id(task.task_id):
+        return "This is no task id."
     if state == "not_found":
-        return "The API knows no such task for this account. Check the id."
+        return "Neither MiniMax H3 nor Hailuo knows this task for this account. Check the id."
     if state == "unknown" and failure is None:
         return "The API's record of it fits no known state."
     return None
 
 
-def _duration(task: TaskSummary, state: State) -> str | None:
+def _duration(task: TaskSummary, record: TaskRecord | None) -> str | None:
     if task.elapsed_seconds is None:
         return None
-    usual = f"; a run takes {USUAL_DURATION}" if state in RUNNING_STATES else ""
-    return f"{task.elapsed_seconds} s{usual}"
+    if task.state in RUNNING_STATES and record is not None:
+        return f"{task.elapsed_seconds} s; usually {USUAL_DURATIONS[record.service]}"
+    return f"{task.elapsed_seconds} s"

@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
 
+# The exit code by which shells tell that Ctrl-C ended a command.
+INTERRUPTED = 130
 _TICK_SECONDS = 1.0
+_CTRL_C = "^C"
 
 
 def prepare_streams() -> None:
@@ -47,20 +50,29 @@ def _ignore_broken_pipe_hook(unraisable: "sys.UnraisableHookArgs") -> None:
 
 
 class ProgressLine:
-    """Shows how far a wait is, in one line that is removed at the end; on a terminal only."""
+    """Shows how far a wait is, in one line that is removed at the end; on a terminal only.
 
-    def __init__(self) -> None:
+    The end of a wait rings the bell, because people look elsewhere by then.
+
+    Args:
+        wait_seconds: how long the wait may take.
+
+    """
+
+    def __init__(self, wait_seconds: float) -> None:
         self._clock = asyncio.get_running_loop().time
         self._start = 0.0
-        self._wait_seconds = 0.0
+        self._wait_seconds = wait_seconds
         self._message = ""
         self._shown_length = 0
+        self._reports = 0
         self._ticking: asyncio.Task[None] | None = None
 
-    async def report(self, waited_seconds: float, wait_seconds: float, message: str) -> None:
+    async def report(self, waited_seconds: float, _: float | None, message: str) -> None:
         """Show what is known after a fetch."""
         self._start = self._clock() - waited_seconds
-        self._wait_seconds, self._message = wait_seconds, message
+        self._message = message
+        self._reports += 1
         self._show_progress()
 
     async def __aenter__(self) -> Self:
@@ -69,13 +81,21 @@ class ProgressLine:
             self._ticking = asyncio.create_task(self._tick())
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        if self._ticking is not None:
-            self._ticking.cancel()
-            await asyncio.wait([self._ticking])
-            # Overwrite what is shown, then return to the start of the line.
-            self._show("")
-            self._show("")
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._ticking is None:
+            return
+        self._ticking.cancel()
+        await asyncio.wait([self._ticking])
+        interrupted = kind is not None and issubclass(kind, asyncio.CancelledError)
+        if interrupted:
+            # The terminal has written that after the line.
+            self._shown_length += len(_CTRL_C)
+        # Overwrite what is shown, then return to the start of the line.
+        self._show("")
+        self._show("")
+        # What is known at once was not waited for.
+        if self._reports > 1 and not interrupted:
+            print("\a", end="", file=sys.stderr, flush=True)
 
     async def _tick(self) -> None:
         while True:
@@ -88,7 +108,7 @@ class ProgressLine:
             self._show(f"{waited:.0f} of {self._wait_seconds:.0f} s: {self._message}")
 
     def _show(self, text: str) -> None:
-        # A line that wraps could not be overwritten.
-        text = text[: shutil.get_terminal_size().columns - 1]
+        # A line that wraps could not be overwritten, nor could one with Ctrl-C at its end.
+        text = text[: shutil.get_terminal_size().columns - 1 - len(_CTRL_C)]
         print(f"\r{text:{self._shown_length}}", end="", file=sys.stderr, flush=True)
         self._shown_length = len(text)

@@ -5,12 +5,21 @@ import socket
 import uvicorn
 from starlette.applications import Starlette
 
+from hailuo_tasks_mcp.installation import own_command, shell_command
 from hailuo_tasks_mcp.sandbox.app import SANDBOX_TOKEN, create_sandbox
 from hailuo_tasks_mcp.sandbox.tasks import (
+    CANCELLED_H3_TASK_ID,
+    DOCUMENTED_H3_TASK_ID,
+    DOCUMENTED_RUNNING_H3_TASK_ID,
     DOCUMENTED_TASK_ID,
     DOCUMENTED_TIMED_TASK_ID,
+    FAILED_H3_TASK_ID,
     FAILED_TASK_ID,
+    NO_URL_H3_TASK_ID,
+    QUEUED_H3_TASK_ID,
+    RUNNING_H3_TASK_ID,
     RUNNING_TASK_ID,
+    SUCCEEDED_H3_TASK_ID,
 )
 from hailuo_tasks_mcp.settings import BASE_URL_VARIABLE, TOKEN_VARIABLE
 
@@ -43,28 +52,50 @@ def serve_sandbox(port: int) -> None:
 
     """
     with bind_sandbox(port) as listener:
-        print(_how_to_use(url_of(listener)), flush=True)
+        print(how_to_use(url_of(listener)), flush=True)
         sandbox_server(create_sandbox()).run(sockets=[listener])
 
 
-def _how_to_use(url: str) -> str:
+def how_to_use(url: str) -> str:
+    """Return what to type to use the sandbox at this base URL, for a terminal of 80 columns."""
+    # Commands stay whole where breaking them would keep them from being copied.
+    variables = {BASE_URL_VARIABLE: url, TOKEN_VARIABLE: SANDBOX_TOKEN}
     return f"""\
-SANDBOX of the Hailuo API at {url}: its tasks and videos are made up.
+SANDBOX of the Hailuo API at {url}:
+its tasks, of Hailuo and of MiniMax H3, and its videos are made up.
 
 Point the server at it with two variables:
 
-  {BASE_URL_VARIABLE}={url} {TOKEN_VARIABLE}={SANDBOX_TOKEN} hailuo-tasks-mcp
+  {shell_command(own_command(), variables)}
 
-Tasks that it starts with:
+Hailuo tasks that it starts with:
 
-  {DOCUMENTED_TASK_ID}  succeeded, from the API's documentation
-  {DOCUMENTED_TIMED_TASK_ID}  succeeded, from the API's documentation
+  {DOCUMENTED_TASK_ID}  succeeded, from the documentation
+  {DOCUMENTED_TIMED_TASK_ID}  succeeded, from the documentation
   {FAILED_TASK_ID}  failed
   {RUNNING_TASK_ID}  running, succeeds within a minute
 
-Make another one ("fail" in the prompt makes it fail):
+MiniMax H3 tasks that it starts with:
 
-  curl {url}/hailuo/videos -H 'authorization: Bearer {SANDBOX_TOKEN}' \\
+  {DOCUMENTED_H3_TASK_ID}  succeeded, from the documentation
+  {DOCUMENTED_RUNNING_H3_TASK_ID}  running, from the documentation
+  {RUNNING_H3_TASK_ID}  running, succeeds within 80 seconds
+  {QUEUED_H3_TASK_ID}  queued, stuck there
+  {SUCCEEDED_H3_TASK_ID}  succeeded an hour ago
+  {FAILED_H3_TASK_ID}  failed
+  {CANCELLED_H3_TASK_ID}  cancelled
+  {NO_URL_H3_TASK_ID}  succeeded without a video
+
+Make another one of either ("fail" in the text makes it fail):
+
+  curl {url}/hailuo/videos \\
+    -H 'authorization: Bearer {SANDBOX_TOKEN}' \\
     -d '{{"action": "generate", "prompt": "Internal heat", "async": true}}'
+
+  curl {url}/minimax/videos \\
+    -H 'authorization: Bearer {SANDBOX_TOKEN}' \\
+    -d '{{"model": "MiniMax-H3", "resolution": "768P", "ratio": "16:9",
+         "content": [{{"type": "text", "text": "Internal heat"}}],
+         "duration": 4, "async": true}}'
 
 Ctrl-C ends it."""

@@ -1,201 +1,96 @@
-"""The sandbox's tasks: what each is follows from the clock, which a test can drive."""
+"""What the tasks of both services share: which the sandbox starts with, and how many it keeps."""
 
-import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Any, Generic, Protocol, TypeVar
 
-PENDING_SECONDS = 2.0
-RUN_SECONDS = 69.1
-
-# The two tasks of the published documentation, and two more that the sandbox starts with.
+# Hailuo: the two tasks of the published documentation, and two more.
 DOCUMENTED_TASK_ID = "58cc618b-9639-4ee7-add2-d2fcf260d9a3"
 DOCUMENTED_TIMED_TASK_ID = "09d4a93e-d5c8-4778-bdf2-711773d71c59"
 FAILED_TASK_ID = "fa11ed00-5eed-4000-8000-000000000001"
 RUNNING_TASK_ID = "57a27ed0-5eed-4000-8000-000000000002"
 
+# MiniMax H3: the same, and one for every other way that a task can go.
+DOCUMENTED_H3_TASK_ID = "f5977217-ed2c-40da-adbe-93d08235618f"
+DOCUMENTED_RUNNING_H3_TASK_ID = "c0f63a98-a7dc-4a09-a1fb-46d32b312a28"
+QUEUED_H3_TASK_ID = "de1a7ed0-5eed-4000-8000-000000000003"
+RUNNING_H3_TASK_ID = "ac71fe00-5eed-4000-8000-000000000004"
+SUCCEEDED_H3_TASK_ID = "acc01ade-5eed-4000-8000-000000000005"
+FAILED_H3_TASK_ID = "bad0da7a-5eed-4000-8000-000000000006"
+CANCELLED_H3_TASK_ID = "ca4ce11e-5eed-4000-8000-000000000007"
+NO_URL_H3_TASK_ID = "facade00-5eed-4000-8000-000000000008"
+
+# How long a run takes, in seconds, the time before it starts included.
+RUN_SECONDS = 69.1
+H3_RUN_SECONDS = {"768P": 100.0, "2K": 417.0}
+
 DEFAULT_RUNNING_SINCE_SECONDS = 20.0
-_FAILED_SINCE_SECONDS = 600.0
+
+# How many records a batch has that does not say how many it wants.
+_PAGE_SIZE = 12
+
+MAX_MADE_TASKS = 10_000
+"""How many tasks of a service are kept, beside those that it starts with."""
 
 Json = dict[str, Any]
-Outcome = Literal["succeeded", "failed", "unavailable"]
-
-# The default comes first.
-MODELS = ("minimax-t2v", "minimax-i2v", "minimax-i2v-director")
-MODELS_FROM_IMAGE = MODELS[1:]
-
-# What every record carries for the platform's own use.
-_API_ID = "d5af91f6-a7ec-4015-b0a5-d25051158470"
-_APPLICATION_ID = "2f9f4d93-9193-4c49-a1a5-eddf0ff38abb"
-_CREDENTIAL_ID = "f634e655-012e-432e-92a8-a87e4a80d636"
-_USER_ID = "ad7afe47-cea9-4cda-980f-2ad8810e51cf"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """What does not change about a task; its state follows from the clock."""
-
-    id: str
-    platform_id: str
-    trace_id: str
-    created_at: float
-    request: Json
-    video_id: str
-    video_url: str
-    outcome: Outcome = "succeeded"
-    run_seconds: float = RUN_SECONDS
-    started_after: float = PENDING_SECONDS
-    # The record of the documentation's first task has no times but the first.
-    timed: bool = True
-
-    def record(self, now: float) -> Json:
-        """Return the record as the API would send it at the time `now`, in Unix seconds."""
-        age = now - self.created_at
-        finished = age >= self.run_seconds
-        times: Json = {}
-        if self.timed and age >= self.started_after and self.outcome != "unavailable":
-            times["started_at"] = round(self.created_at + self.started_after, 3)
-            if finished:
-                elapsed = round(self.run_seconds - self.started_after, 3)
-                times["finished_at"] = round(self.created_at + self.run_seconds, 3)
-                times["elapsed"] = elapsed
-        record: Json = {
-            "_id": self.platform_id,
-            "id": self.id,
-            "api_id": _API_ID,
-            "application_id": _APPLICATION_ID,
-            "created_at": self.created_at,
-            **times,
-            "credential_id": _CREDENTIAL_ID,
-            "request": self.request,
-            "trace_id": self.trace_id,
-            "user_id": _USER_ID,
-        }
-        if finished or self.outcome == "unavailable":
-            record["response"] = self.response()
-        return record
-
-    def response(self) -> Json:
-        """Return the outcome of the finished run."""
-        head = {"task_id": self.id, "trace_id": self.trace_id}
-        if self.outcome != "succeeded":
-            return {"success": False, **head, "error": self.error()}
-        video = {
-            "id": self.video_id,
-            "model": self.request.get("model", MODELS[0]),
-            "prompt": self.request.get("prompt"),
-            "first_image_url": self.request.get("first_image_url"),
-            "video_url": self.video_url,
-            "state": "succeeded",
-        }
-        return {"success": True, **head, "data": [video]}
-
-    def error(self) -> Json:
-        """Return why the run did not succeed."""
-        if self.outcome == "unavailable":
-            message = f"The model {self.request.get('model')} is not available."
-            return {"code": "model_unavailable", "message": message}
-        message = "The prompt was rejected by the content policy."
-        return {"code": "content_policy", "message": message}
+class _Task(Protocol):
+    @property
+    def id(self) -> str: ...
 
 
-class Tasks:
-    """The tasks of one sandbox.
+TaskType = TypeVar("TaskType", bound=_Task)
+
+
+class TaskStore(Generic[TaskType]):
+    """The tasks of one service.
 
     Args:
-        now: returns the time, in Unix seconds.
-        running_since_seconds: how old the running task is that it starts with, of `RUN_SECONDS`.
+        first: those that the sandbox starts with, which are kept however many are made.
 
     """
 
-    def __init__(self, now: Callable[[], float], running_since_seconds: float) -> None:
-        self._now = now
-        self._tasks: dict[str, Task] = {}
-        for task in _first_tasks(now(), running_since_seconds):
-            self._tasks[task.id] = task
+    def __init__(self, first: Iterable[TaskType]) -> None:
+        self._first = {task.id: task for task in first}
+        self._made: dict[str, TaskType] = {}
 
-    def retrieve(self, task_id: object) -> Json:
-        """Return the record of a task, `{}` if there is none."""
-        task = self._tasks.get(task_id) if isinstance(task_id, str) else None
-        return task.record(self._now()) if task else {}
+    def get(self, task_id: object) -> TaskType | None:
+        """Return a task; None if there is none with this id, which may be any JSON value."""
+        if not isinstance(task_id, str):
+            return None
+        return self._made.get(task_id) or self._first.get(task_id)
 
-    def retrieve_batch(self, task_ids: list[Any], limit: int, offset: int) -> Json:
-        """Return a page of the records of those tasks that there are, newest first."""
-        wanted = {task_id for task_id in task_ids if isinstance(task_id, str)}
-        known = [task for task in self._tasks.values() if task.id in wanted]
-        known.sort(key=lambda task: task.created_at, reverse=True)
-        page = known[offset : offset + limit]
-        return {"items": [task.record(self._now()) for task in page], "count": len(known)}
+    def all(self) -> list[TaskType]:
+        """Return all tasks, the one made last at the end."""
+        return [*self._first.values(), *self._made.values()]
 
-    def create(self, request: Json, *, finished: bool) -> Task:
-        """Create a task; the run of one that is `finished` has ended already."""
-        model = request.get("model", MODELS[0])
-        outcome: Outcome = "succeeded"
-        if model not in MODELS:
-            outcome = "unavailable"
-        elif "fail" in str(request.get("prompt")).lower():
-            outcome = "failed"
-        task_id = str(uuid.uuid4())
-        task = Task(
-            id=task_id,
-            platform_id=uuid.uuid4().hex[:24],
-            trace_id=str(uuid.uuid4()),
-            created_at=round(self._now() - (RUN_SECONDS + 1 if finished else 0), 3),
-            request=request,
-            video_id=uuid.uuid4().hex[:26],
-            video_url=_video_url(task_id),
-            outcome=outcome,
-        )
-        self._tasks[task.id] = task
-        return task
+    def add(self, task: TaskType) -> None:
+        """Keep a new task, in place of the oldest one that was made if there are too many."""
+        self._made[task.id] = task
+        if len(self._made) > MAX_MADE_TASKS:
+            del self._made[next(iter(self._made))]
+
+    def replace(self, task: TaskType) -> None:
+        """Keep a task in place of the one with the same id, which there is."""
+        kept = self._made if task.id in self._made else self._first
+        kept[task.id] = task
+
+    def remove(self, task: TaskType) -> None:
+        """Forget a task, which there is."""
+        kept = self._made if task.id in self._made else self._first
+        del kept[task.id]
 
 
-def _first_tasks(now: float, running_since_seconds: float) -> list[Task]:
-    documented: Json = {"action": "generate", "prompt": "Internal heat"}
-    return [
-        Task(
-            id=DOCUMENTED_TASK_ID,
-            platform_id="67866dff550a4144a5867aa7",
-            trace_id="0c1f9f13-0aef-4d9a-a9d2-1d27055ff190",
-            created_at=1736863231.588,
-            request=documented,
-            video_id="2a1tbgnjdxrg80cmcmes19s33r",
-            video_url="https://file.aigpai.com/czjl/tjU3QYKgU96IJFgpL0eMfBFhmy0qXz9Y05P2IBhShCYaDCFUA/tmp5uligw3a.output.mp4",
-            timed=False,
-        ),
-        Task(
-            id=DOCUMENTED_TIMED_TASK_ID,
-            platform_id="67866fad550a4144a587053c",
-            trace_id="0edc94c6-4938-4bff-bb16-20364c254e40",
-            created_at=1736863661.511,
-            request=documented,
-            video_id="24zdgea0s1rge0cmcmjbsfj2m8",
-            video_url="https://platform.cdn.acedata.cloud/czjl/6cTYBRBDVJIQANzG7GaPwPblbeIiFe4yUDcVoMkkXttqJCFUA/tmpm4ke45c5.output.mp4",
-            started_after=0.06,
-            run_seconds=69.16,
-        ),
-        Task(
-            id=FAILED_TASK_ID,
-            platform_id="5eed00000000000000000001",
-            trace_id="fa11ed00-0000-4000-8000-000000000001",
-            created_at=round(now - _FAILED_SINCE_SECONDS, 3),
-            request={"action": "generate", "prompt": "A prompt that fails", "model": MODELS[0]},
-            video_id="5eed0000000000000000000001",
-            video_url=_video_url(FAILED_TASK_ID),
-            outcome="failed",
-        ),
-        Task(
-            id=RUNNING_TASK_ID,
-            platform_id="5eed00000000000000000002",
-            trace_id="57a27ed0-0000-4000-8000-000000000002",
-            created_at=round(now - running_since_seconds, 3),
-            request={"action": "generate", "prompt": "Waves at dusk", "model": MODELS[0]},
-            video_id="5eed0000000000000000000002",
-            video_url=_video_url(RUNNING_TASK_ID),
-        ),
-    ]
+def page_of(body: Json) -> slice:
+    """Return which of the records, newest first, a request for several asks for."""
+    limit, offset = _whole(body.get("limit"), _PAGE_SIZE), _whole(body.get("offset"), 0)
+    return slice(offset, offset + limit)
 
 
-def _video_url(task_id: str) -> str:
-    # A domain that is reserved for not existing.
+def _whole(value: object, default: int) -> int:
+    return value if type(value) is int and value >= 0 else default
+
+
+def video_url(task_id: str) -> str:
+    """Return where a made-up video would be: in a domain that is reserved for not existing."""
     return f"https://sandbox.invalid/{task_id}.mp4"

@@ -34,20 +34,30 @@ class TaskSummary(Answer):
 
     task_id: Annotated[str, Field(description="The id asked for.")]
     state: Annotated[State, Field(description="State of the generation.")]
-    done: Annotated[bool, Field(description="True if asking again will not change anything.")]
+    final: Annotated[
+        bool, Field(description="True if asking again changes nothing, whatever the state.")
+    ]
     video_urls: Annotated[
         list[str] | None, Field(description="The videos; only when succeeded.")
     ] = None
     failed_videos: Annotated[
         int | None, Field(description="How many videos failed beside those.")
     ] = None
+    urls_expire_at: Annotated[
+        str | None, Field(description="Date from which the links may no longer work.")
+    ] = None
     error: Annotated[TaskFailure | None, Field(description="Why the generation failed.")] = None
     model: Annotated[str | None, Field(description="The model that made it.")] = None
-    prompt: Annotated[str | None, Field(description="What was asked for; may be cut.")] = None
+    prompt: Annotated[str | None, Field(description="Somebody's text; may be cut.")] = None
     first_image_url: Annotated[str | None, Field(description="The image it starts from.")] = None
     created_at: Annotated[str | None, Field(description="UTC, ISO 8601.")] = None
     elapsed_seconds: Annotated[
         Seconds | None, Field(description="Length of the run; age of a task that still runs.")
+    ] = None
+    resolution: Annotated[str | None, Field(description="Of the video.")] = None
+    video_seconds: Annotated[Seconds | None, Field(description="Length of the video.")] = None
+    billed_seconds: Annotated[
+        Seconds | None, Field(description="Seconds charged, if not video_seconds.")
     ] = None
     trace_id: Annotated[str | None, Field(description="For the vendor's support.")] = None
     next_step: Annotated[str | None, Field(description="What to do next.")] = None
@@ -57,6 +67,6 @@ class BatchSummary(Answer):
     """The answer for several tasks."""
 
     counts: Annotated[dict[str, int], Field(description="How many tasks are in each state.")]
-    done: Annotated[bool, Field(description="True if all tasks are done.")]
+    final: Annotated[bool, Field(description="True if asking again changes nothing.")]
     tasks: Annotated[list[TaskSummary], Field(description="The tasks, in the order asked.")]
     next_step: Annotated[str | None, Field(description="What to do next.")] = None

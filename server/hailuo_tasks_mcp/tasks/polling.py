@@ -5,13 +5,15 @@ those of the event loop's clock, which is monotonic.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from hailuo_tasks_mcp.api.client import LOOKUP_SECONDS, LookupResult
+from hailuo_tasks_mcp.api.batching import COLLECT_SECONDS
+from hailuo_tasks_mcp.api.results import LOOKUP_SECONDS, LookupResult
 from hailuo_tasks_mcp.errors import Failure, HailuoTasksError
-from hailuo_tasks_mcp.tasks.states import DONE_STATES, RUNNING_STATES, classify
+from hailuo_tasks_mcp.tasks.states import FINAL_STATES, RUNNING_STATES, classify
 
 # How much longer than the wait the last fetch may take.
 _LAST_FETCH_SECONDS = 1.5
@@ -29,8 +31,10 @@ OnPoll = Callable[[float, LookupResult], Awaitable[None]]
 class Fetch(Protocol):
     """Fetches the records of some tasks."""
 
-    async def __call__(self, task_ids: Sequence[str], /, *, within_seconds: float) -> LookupResult:
-        """Return what can be learned.
+    async def __call__(
+        self, task_ids: Sequence[str], /, *, within_seconds: float, collect: bool
+    ) -> LookupResult:
+        """Return what can be learned; `collect` if it may go out with what others fetch.
 
         Raises:
             HailuoTasksError: nothing could be learned.
@@ -62,54 +66,64 @@ async def poll(
     is why no newer one did.
 
     Args:
-        fetch: fetches the tasks that are not done.
+        fetch: fetches the tasks that are not final.
         task_ids: the tasks, without repeats.
         wait_seconds: how long to wait for tasks that run; with 0 there is one fetch.
         on_poll: called after each fetch.
 
     Raises:
         HailuoTasksError: nothing was learned; or a fault that is not transient ended the wait
-            before any task was done.
+            before any task was final.
 
     """
     clock = asyncio.get_running_loop().time
-    start = clock()
+    start = fetch_at = clock()
     end = start + wait_seconds
     known = LookupResult({}, {})
     open_ids = task_ids
     while True:
-        fetch_start = clock()
-        remaining_seconds = (
-            end + _LAST_FETCH_SECONDS - fetch_start if wait_seconds else LOOKUP_SECONDS
-        )
+        remaining_seconds = end + _LAST_FETCH_SECONDS - fetch_at if wait_seconds else LOOKUP_SECONDS
         known = await _fetch_more(
-            fetch, open_ids, known, within_seconds=min(remaining_seconds, LOOKUP_SECONDS)
+            fetch,
+            open_ids,
+            known,
+            within_seconds=min(remaining_seconds, LOOKUP_SECONDS),
+            collect=fetch_at > start,
         )
         now = clock()
         await on_poll(now - start, known)
-        open_ids = [task_id for task_id in task_ids if not _is_done(task_id, known)]
+        open_ids = [task_id for task_id in task_ids if not _is_final(task_id, known)]
         # The last fetch starts early enough to end in time if the API is slow but healthy.
-        fetch_seconds = 0.0 if known.failures else min(now - fetch_start, _SLOW_FETCH_SECONDS)
+        fetch_seconds = 0.0 if known.failures else min(now - fetch_at, _SLOW_FETCH_SECONDS)
         last_start = min(end, end + _LAST_FETCH_SECONDS / 2 - fetch_seconds)
         if not _may_change(open_ids, known) or last_start - now < _MIN_PAUSE_SECONDS:
             break
-        next_start = min(fetch_start + pause_seconds(fetch_start - start), last_start)
-        next_start = max(next_start, now + _min_pause(open_ids, known))
-        await asyncio.sleep(min(next_start, end) - now)
+        # At whole seconds, so that calls that wait fetch at the same moment, together.
+        fetch_at = min(math.ceil(fetch_at + pause_seconds(fetch_at - start)), last_start)
+        fetch_at = max(fetch_at, now + _min_pause(open_ids, known))
+        over = fetch_at > last_start
+        # A fetch is collected with others for a moment before it goes out.
+        wake_at = end if over else fetch_at - COLLECT_SECONDS
+        await asyncio.sleep(wake_at - now)
         known = _after_pause(known, clock() - now)
-        if next_start > last_start:
+        if over:
             # There is no time left for another fetch; the rest of the wait is over too.
             break
-    _raise_if_nothing_known(known, task_ids)
+    _raise_if_nothing_known(known, task_ids, wait_seconds)
     return known
 
 
 async def _fetch_more(
-    fetch: Fetch, task_ids: Sequence[str], known: LookupResult, *, within_seconds: float
+    fetch: Fetch,
+    task_ids: Sequence[str],
+    known: LookupResult,
+    *,
+    within_seconds: float,
+    collect: bool,
 ) -> LookupResult:
     """Return what is known after one more fetch."""
     try:
-        records, failures = await fetch(task_ids, within_seconds=within_seconds)
+        records, failures = await fetch(task_ids, within_seconds=within_seconds, collect=collect)
     except HailuoTasksError as error:
         records, failures = {}, dict.fromkeys(task_ids, error.failure)
     # What this fetch says of a task replaces what was known, unless it failed.
@@ -130,8 +144,8 @@ def _after_pause(known: LookupResult, seconds: float) -> LookupResult:
     return LookupResult(known.records, failures)
 
 
-def _is_done(task_id: str, known: LookupResult) -> bool:
-    return task_id not in known.failures and classify(known.records.get(task_id)) in DONE_STATES
+def _is_final(task_id: str, known: LookupResult) -> bool:
+    return task_id not in known.failures and classify(known.records.get(task_id)) in FINAL_STATES
 
 
 def _may_change(open_ids: Sequence[str], known: LookupResult) -> bool:
@@ -153,9 +167,15 @@ def _min_pause(open_ids: Sequence[str], known: LookupResult) -> float:
     return max([pause, *(failure.retry_after_seconds or 0 for failure in known.failures.values())])
 
 
-def _raise_if_nothing_known(known: LookupResult, task_ids: Sequence[str]) -> None:
+def _raise_if_nothing_known(
+    known: LookupResult, task_ids: Sequence[str], wait_seconds: float
+) -> None:
     """Raise the error of a fetch that brought nothing, if there is nothing else to report."""
     if len(known.failures) == len(task_ids):
         lasting = _lasting_failure(known)
         if lasting or not known.records:
-            raise (lasting or known.failures[task_ids[0]]).to_error()
+            failure = lasting or known.failures[task_ids[0]]
+            if wait_seconds and not lasting:
+                tried = {"waited_seconds": f"{wait_seconds:.0f}"}
+                failure = replace(failure, details={**failure.details, **tried})
+            raise failure.to_error()

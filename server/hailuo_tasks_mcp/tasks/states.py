@@ -13,7 +13,7 @@ from hailuo_tasks_mcp.text import usable_url
 State = Literal["pending", "processing", "succeeded", "failed", "not_found", "unknown"]
 # A state of neither set, which is `unknown` alone, is not waited for and may change.
 RUNNING_STATES: frozenset[State] = frozenset({"pending", "processing"})
-DONE_STATES: frozenset[State] = frozenset({"succeeded", "failed", "not_found"})
+FINAL_STATES: frozenset[State] = frozenset({"succeeded", "failed", "not_found"})
 
 # The words seen for a video's state, and likely synonyms. There are none for success: a video with
 # any other word, or none, succeeded if it has a URL.
@@ -29,6 +29,8 @@ def classify(record: TaskRecord | None) -> State:  # noqa: PLR0911 - a row, a re
     """
     if record is None:
         return "not_found"
+    if record.service == "minimax":
+        return _classify_minimax(record)
     response, videos = record.response, record.videos
     success, finished = response.success, record.finished_at is not None
     structured = record.run_error is not None and record.run_error.code is not None
@@ -63,6 +65,25 @@ def classify(record: TaskRecord | None) -> State:  # noqa: PLR0911 - a row, a re
     if is_task and no_outcome and not finished and not response.unreadable:
         return "pending"
     return "unknown"
+
+
+def _classify_minimax(record: TaskRecord) -> State:
+    """Decide what a record of MiniMax H3 means, which says it in one word.
+
+    The rows of the contract's second table.
+    """
+    state = _MINIMAX_STATES.get((record.status or "").lower(), "unknown")
+    # Succeeded without a video that can be opened: `no_output`.
+    return "failed" if state == "succeeded" and not usable_urls(record.videos) else state
+
+
+_MINIMAX_STATES: dict[str, State] = {
+    "queued": "pending",
+    "running": "processing",
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "cancelled": "failed",
+}
 
 
 def usable_urls(videos: Sequence[Video]) -> list[str]:

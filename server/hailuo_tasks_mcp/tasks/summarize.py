@@ -1,23 +1,26 @@
 """Turns records into answers: short, true, complete, and enough to decide the next step."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from hailuo_tasks_mcp.api.records import TaskRecord
+from hailuo_tasks_mcp.api.results import LookupResult
 from hailuo_tasks_mcp.errors import Failure
 from hailuo_tasks_mcp.tasks.answers import BatchSummary, Seconds, TaskFailure, TaskSummary
+from hailuo_tasks_mcp.tasks.durations import LINK_DAYS, USUAL_DURATIONS
 from hailuo_tasks_mcp.tasks.next_steps import (
-    DONE_STEPS,
+    NO_TASK_ID_STEP,
     SEE_BATCH,
     batch_next_step,
+    final_step,
     next_step,
     reason,
     unlearned_step,
 )
 from hailuo_tasks_mcp.tasks.states import (
-    DONE_STATES,
+    FINAL_STATES,
     RUNNING_STATES,
     State,
     all_failed,
@@ -27,13 +30,19 @@ from hailuo_tasks_mcp.tasks.states import (
 )
 from hailuo_tasks_mcp.text import clean_text, identifier, usable_url
 
-PROMPT_LIMIT = 120
-BATCH_PROMPT_LIMIT = 60
+PROMPT_LIMIT = 80
+BATCH_PROMPT_LIMIT = 40
 # In a batch of more tasks than this, succeeded tasks have fewer fields: what made them decides
 # nothing any more, and fifty of them must not fill a context.
 FULL_DETAIL_BATCH = 20
-LARGE_BATCH_PROMPT_LIMIT = 30
+LARGE_BATCH_PROMPT_LIMIT = 20
 
+# What a large batch leaves out of a task that succeeded.
+_LEFT_OUT = (
+    *("urls_expire_at", "model", "created_at", "elapsed_seconds"),
+    *("resolution", "video_seconds", "billed_seconds"),
+)
+_DAY_SECONDS = 86_400
 _MESSAGE_LIMIT = 300
 _NAME_LIMIT = 64
 
@@ -57,14 +66,19 @@ def summarize_task(
 
     """
     task = _facts(task_id, record, now)
-    return task.model_copy(update={"next_step": next_step(task, failure, max_wait_seconds)})
+    service = "hailuo" if record is None else record.service
+    if task.final:
+        step = final_step(task, links_expired=_links_expired(task.urls_expire_at, now))
+    else:
+        step = next_step(task, service, failure, max_wait_seconds)
+    return task.model_copy(update={"next_step": step})
 
 
 def summarize_batch(
     task_ids: Sequence[str],
-    records: Mapping[str, TaskRecord],
-    failures: Mapping[str, Failure],
+    known: LookupResult,
     *,
+    no_ids: Collection[str] = (),
     now: float,
     max_wait_seconds: int,
 ) -> BatchSummary:
@@ -72,23 +86,38 @@ def summarize_batch(
 
     Args:
         task_ids: the ids as given, without repeats.
-        records: the API's records by task id; an id that is in neither mapping is not found.
-        failures: why no record of a task, or no newer one, could be fetched, by task id.
+        known: what was looked up; an id that is in neither part is not found.
+        no_ids: those of `task_ids` that are none, and were not looked up.
         now: the time, in Unix seconds, against which the age of a running task is computed.
         max_wait_seconds: for how long a next call can wait for running tasks.
 
     """
-    tasks = [
-        _batch_task(task_id, records.get(task_id), now, len(task_ids))
-        if task_id in records or task_id not in failures
-        else _unlearned_task(task_id, failures[task_id])
-        for task_id in task_ids
+    records, failures = known
+
+    def summarize(task_id: str) -> TaskSummary:
+        if task_id in no_ids:
+            return _no_task_id(task_id)
+        if task_id in failures and task_id not in records:
+            return _unlearned_task(task_id, failures[task_id])
+        return _batch_task(task_id, records.get(task_id), now, len(task_ids))
+
+    tasks = [summarize(task_id) for task_id in task_ids]
+    expired_ids = [
+        task.task_id
+        for task in tasks
+        if task.state == "succeeded" and _links_expired(_urls_expire_at(records[task.task_id]), now)
     ]
     return BatchSummary(
         counts=Counter(task.state for task in tasks),
-        done=all(task.done for task in tasks),
+        final=all(task.final for task in tasks),
         tasks=tasks,
-        next_step=batch_next_step(tasks, failures, records, max_wait_seconds),
+        next_step=batch_next_step(
+            tasks,
+            failures,
+            records,
+            expired_ids=expired_ids,
+            max_wait_seconds=max_wait_seconds,
+        ),
     )
 
 
@@ -112,11 +141,13 @@ def describe_progress(
         return reason(failures[task_ids[0]])
     states = [classify(records.get(task_id)) for task_id in task_ids if task_id not in failures]
     if len(task_ids) > 1:
-        done = sum(state in DONE_STATES for state in states)
-        return f"{done} of {len(task_ids)} done"
+        final = sum(state in FINAL_STATES for state in states)
+        return f"{final} of {len(task_ids)} final"
     record = records.get(task_ids[0])
     elapsed = None if record is None else _elapsed_seconds(record, states[0], now)
-    return states[0] if elapsed is None else f"{states[0]}, {elapsed:.0f} s"
+    if record is None or elapsed is None or states[0] not in RUNNING_STATES:
+        return states[0]
+    return f"{states[0]}, {elapsed:.0f} s; usually {USUAL_DURATIONS[record.service]}"
 
 
 def _facts(task_id: str, record: TaskRecord | None, now: float) -> TaskSummary:
@@ -129,8 +160,9 @@ def _facts(task_id: str, record: TaskRecord | None, now: float) -> TaskSummary:
     return TaskSummary(
         task_id=task_id,
         state=state,
-        done=state in DONE_STATES,
+        final=state in FINAL_STATES,
         video_urls=usable_urls(videos) if state == "succeeded" else None,
+        urls_expire_at=_urls_expire_at(record) if state == "succeeded" else None,
         failed_videos=(count_failed(videos) or None) if state == "succeeded" else None,
         error=_task_failure(record) if state == "failed" else None,
         # From a video or, as long as there is none, from the request.
@@ -139,28 +171,38 @@ def _facts(task_id: str, record: TaskRecord | None, now: float) -> TaskSummary:
         first_image_url=next(filter(None, map(usable_url, images)), None),
         created_at=_date(record.created_at),
         elapsed_seconds=_elapsed_seconds(record, state, now),
+        resolution=_first_known([record.resolution], _NAME_LIMIT),
+        video_seconds=_rounded(record.duration),
+        billed_seconds=_billed_seconds(record) if state == "succeeded" else None,
         trace_id=_trace_id(record) if state in {"failed", "unknown"} else None,
     )
 
 
 def _batch_task(task_id: str, record: TaskRecord | None, now: float, size: int) -> TaskSummary:
     task = _facts(task_id, record, now)
-    changes: dict[str, Any] = {"next_step": DONE_STEPS[task.state] if task.done else SEE_BATCH}
+    # That links have expired is said once for all, by the batch.
+    step = final_step(task, links_expired=False) if task.final else SEE_BATCH
+    changes: dict[str, Any] = {"next_step": step}
     prompt_limit = BATCH_PROMPT_LIMIT
     if size > FULL_DETAIL_BATCH:
         changes["first_image_url"] = None
         if task.state == "succeeded":
             prompt_limit = LARGE_BATCH_PROMPT_LIMIT
-            changes |= {"model": None, "created_at": None, "elapsed_seconds": None}
+            changes |= dict.fromkeys(_LEFT_OUT)
     changes["prompt"] = clean_text(task.prompt or "", prompt_limit) or None
     return task.model_copy(update=changes)
+
+
+def _no_task_id(text: str) -> TaskSummary:
+    shown = clean_text(text, _NAME_LIMIT)
+    return TaskSummary(task_id=shown, state="not_found", final=True, next_step=NO_TASK_ID_STEP)
 
 
 def _unlearned_task(task_id: str, failure: Failure) -> TaskSummary:
     return TaskSummary(
         task_id=task_id,
         state="unknown",
-        done=False,
+        final=False,
         trace_id=failure.trace_id,
         next_step=unlearned_step(failure),
     )
@@ -172,7 +214,13 @@ def _task_failure(record: TaskRecord) -> TaskFailure:
     if record.run_error is not None:
         code = clean_text(record.run_error.code or "", _NAME_LIMIT)
         message = clean_text(record.run_error.message or "", _MESSAGE_LIMIT)
-    if record.response.success and not code and not all_failed(record.videos):
+    cancelled = record.service == "minimax" and (record.status or "").lower() == "cancelled"
+    succeeded = record.response.success or (
+        record.service == "minimax" and (record.status or "").lower() == "succeeded"
+    )
+    if cancelled:
+        code, message = code or "cancelled", message or "The task was cancelled."
+    elif succeeded and not code and not all_failed(record.videos):
         code, message = "no_output", message or "The run ended without a video."
     return TaskFailure(code=code or None, message=message or "The API gave no reason.")
 
@@ -190,17 +238,38 @@ def _date(moment: float | None) -> str | None:
 
 def _elapsed_seconds(record: TaskRecord, state: State, now: float) -> Seconds | None:
     """Return a run's length or, while it runs, the task's age; None if that is not known."""
-    created, started, finished = record.created_at, record.started_at, record.finished_at
+    created, started = record.created_at, record.started_at
     if state in RUNNING_STATES:
         since = started if created is None else created
         # This machine's clock may run behind the API's.
         return None if since is None else max(0, int(now - since))
+    finished = record.ended_at
     seconds, since = record.elapsed, created if started is None else started
     if seconds is None and since is not None and finished is not None and finished >= since:
         seconds = finished - since
+    return _rounded(seconds)
+
+
+def _rounded(seconds: float | None) -> Seconds | None:
     if seconds is None:
         return None
     return int(seconds) if seconds.is_integer() else round(seconds, 1)
+
+
+def _billed_seconds(record: TaskRecord) -> Seconds | None:
+    """Return for how many seconds a run is charged, where the video's length does not say it."""
+    billed = record.usage.total_seconds
+    return None if billed == record.duration else _rounded(billed)
+
+
+def _urls_expire_at(record: TaskRecord) -> str | None:
+    """Return the date from which the links may no longer work; None if no time is known."""
+    since = record.ended_at or record.created_at
+    return None if since is None else (_date(since + LINK_DAYS * _DAY_SECONDS) or "")[:10]
+
+
+def _links_expired(urls_expire_at: str | None, now: float) -> bool:
+    return urls_expire_at is not None and urls_expire_at < (_date(now) or "")[:10]
 
 
 def _trace_id(record: TaskRecord) -> str | None:

@@ -12,7 +12,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    StringConstraints,
     ValidationError,
     ValidationInfo,
 )
@@ -34,41 +33,84 @@ class Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-TaskId = Annotated[
-    str,
-    StringConstraints(
-        strip_whitespace=True,
-        min_length=1,
-        max_length=MAX_TASK_ID_LENGTH,
-        pattern=r"^[A-Za-z0-9_.:-]+$",
-    ),
-]
+# Punctuation alone, as is left over where an object is split, is none.
+_TASK_ID = re.compile(rf"(?=.*[A-Za-z0-9])[A-Za-z0-9_.:-]{{1,{MAX_TASK_ID_LENGTH}}}")
+_UUID = re.compile(
+    r"(?<![0-9a-z])[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![0-9a-z])",
+    re.IGNORECASE,
+)
+# Quotes and brackets in which people and models put an id.
+_AROUND_AN_ID = " \t\r\n\"'`<>()[]{}“”‘’「」"
+# More of a text is not searched for an id.
+_MAX_SEARCHED_LENGTH = 2_000
+# More values are refused by their number alone, however often they repeat one another.
+_MAX_GIVEN_IDS = 10_000
+
+
+def find_task_id(text: str) -> str | None:
+    """Return the one task id that a text is or holds; None if there is none, or more than one.
+
+    An id may have something around it (quotes, `task_id: …`, a URL, `….mp4`) if it is a UUID, whose
+    case does not matter.
+    """
+    if len(text) > _MAX_SEARCHED_LENGTH:
+        return None
+    found = {uuid.lower() for uuid in _UUID.findall(text)}
+    if found:
+        return found.pop() if len(found) == 1 else None
+    bare = text.strip(_AROUND_AN_ID)
+    return bare if _TASK_ID.fullmatch(bare) else None
+
+
+def _one_task_id(text: str) -> str:
+    task_id = find_task_id(text)
+    if task_id is not None:
+        return task_id
+    if not text.strip():
+        raise PydanticCustomError("string_too_short", "")
+    if len(_UUID.findall(text[:_MAX_SEARCHED_LENGTH])) > 1:
+        raise PydanticCustomError("several_ids", "")
+    too_long = len(text.strip()) > MAX_TASK_ID_LENGTH and not _UUID.search(text)
+    raise PydanticCustomError("string_too_long" if too_long else "string_pattern_mismatch", "")
+
+
+TaskId = Annotated[str, AfterValidator(_one_task_id)]
 
 
 # No id holds any of these; hosts and models write lists with all of them.
 _ID_SEPARATORS = re.compile(r"""[\s,;，、；"'\[\]]+""")
+# What is left between them: punctuation, and names such as `task_ids:`.
+_NO_ID = re.compile(r"[\W_]*|(task[_-]?)?ids?\s*[:=]?", re.IGNORECASE)
 
 
 def _split_ids(value: object) -> object:
     """Split a list that arrived as one string: JSON, "a, b", or a bare id."""
-    if not isinstance(value, str):
-        return value
-    return [part for part in _ID_SEPARATORS.split(value) if part]
+    if isinstance(value, str):
+        parts = _ID_SEPARATORS.split(value)
+        value = [part for part in parts if not _NO_ID.fullmatch(part)]
+    if isinstance(value, list) and len(value) > _MAX_GIVEN_IDS:
+        raise _wrong_count(len(value))
+    return value
 
 
-def _deduplicate(task_ids: list[str]) -> list[str]:
-    unique = list(dict.fromkeys(task_ids))
+def _deduplicate(texts: list[str]) -> list[str]:
+    """Return each id once; what is none is kept as it came, because it is answered as such."""
+    unique = list(dict.fromkeys(find_task_id(text) or text.strip() for text in texts))
     if not 1 <= len(unique) <= MAX_TASK_IDS:
-        raise PydanticCustomError(
-            "ids_count",
-            "takes 1 to {maximum} different ids in one call, not {count}",
-            {"maximum": MAX_TASK_IDS, "count": len(unique)},
-        )
+        raise _wrong_count(len(unique))
     return unique
 
 
+def _wrong_count(count: int) -> PydanticCustomError:
+    return PydanticCustomError(
+        "ids_count",
+        "takes 1 to {maximum} different ids in one call, not {count}",
+        {"maximum": MAX_TASK_IDS, "count": count},
+    )
+
+
 TaskIds = Annotated[
-    list[TaskId],
+    list[str],
     BeforeValidator(_split_ids),
     AfterValidator(_deduplicate),
     # Published, but counted without repeats.
@@ -130,5 +172,6 @@ _PROBLEMS = {
     "list_type": "must be a list of strings",
     "string_too_short": "must not be blank",
     "string_too_long": f"must be at most {MAX_TASK_ID_LENGTH} characters long",
+    "several_ids": "must be one task id, and this holds several",
     "string_pattern_mismatch": "may only hold letters, digits, '-', '_', '.' and ':'",
 }

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from mcp_types import Tool as ToolDefinition
 from mcp_types import ToolAnnotations
 
-from hailuo_tasks_mcp.api.client import LookupResult
+from hailuo_tasks_mcp.api.results import LookupResult
 from hailuo_tasks_mcp.settings import Settings
-from hailuo_tasks_mcp.tasks.polling import Fetch, poll
+from hailuo_tasks_mcp.tasks.polling import poll
 from hailuo_tasks_mcp.tasks.summarize import describe_progress
 from hailuo_tasks_mcp.tools.tool import ToolContext
 
@@ -32,7 +32,7 @@ def lookup_definition(definition: ToolDefinition, settings: Settings) -> ToolDef
 
 
 async def poll_with_progress(
-    context: ToolContext, fetch: Fetch, task_ids: Sequence[str], wait_seconds: int
+    context: ToolContext, task_ids: Sequence[str], wait_seconds: int
 ) -> LookupResult:
     """Return what is known of tasks once they are done or the wait is over.
 
@@ -43,6 +43,8 @@ async def poll_with_progress(
         if wait_seconds:
             message = describe_progress(task_ids, known.records, known.failures, now=context.now())
             progress = round(min(waited_seconds, wait_seconds), 1)
-            await context.report_progress(progress, wait_seconds, message)
+            # No total: hosts would show how much of the wait is over as how much of the video is
+            # made.
+            await context.report_progress(progress, None, message)
 
-    return await poll(fetch, task_ids, wait_seconds=wait_seconds, on_poll=on_poll)
+    return await poll(context.client.look_up, task_ids, wait_seconds=wait_seconds, on_poll=on_poll)

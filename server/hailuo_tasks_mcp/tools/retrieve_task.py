@@ -1,12 +1,11 @@
 """The tool `retrieve_task`: the state and the videos of one task."""
 
-from collections.abc import Sequence
 from typing import Annotated
 
 from mcp_types import Tool as ToolDefinition
 from pydantic import Field
 
-from hailuo_tasks_mcp.api.client import LookupResult
+from hailuo_tasks_mcp.api.results import LookupResult
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.answers import TaskSummary
 from hailuo_tasks_mcp.tasks.summarize import summarize_task
@@ -31,9 +30,9 @@ class RetrieveTaskArguments(Arguments):
 DEFINITION = ToolDefinition(
     name="retrieve_task",
     title="Retrieve a Hailuo task",
-    description="Get the state and the video URLs of one Hailuo (MiniMax) "
+    description="Get the state and the video URLs of one Hailuo or MiniMax H3 "
     "video-generation task. For two or more ids use retrieve_tasks_batch instead. "
-    "Returns a short JSON object: `done` is true when asking again would change nothing; "
+    "Returns a short JSON object: `final` is true when asking again would change nothing; "
     "otherwise `next_step` is the call to make. A failed generation is a normal answer.",
     input_schema=flat_schema(RetrieveTaskArguments, "validation"),
     output_schema=flat_schema(TaskSummary, "serialization"),
@@ -63,13 +62,7 @@ async def look_up(context: ToolContext, arguments: RetrieveTaskArguments) -> Loo
         HailuoTasksError: nothing could be learned.
 
     """
-    task_id = arguments.task_id
-
-    async def fetch(_: Sequence[str], *, within_seconds: float) -> LookupResult:
-        record = await context.client.retrieve(task_id, within_seconds=within_seconds)
-        return LookupResult({} if record is None else {task_id: record}, {})
-
-    return await poll_with_progress(context, fetch, [task_id], arguments.wait_seconds)
+    return await poll_with_progress(context, [arguments.task_id], arguments.wait_seconds)
 
 
 def summarize(

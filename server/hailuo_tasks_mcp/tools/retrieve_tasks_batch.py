@@ -5,11 +5,17 @@ from typing import Annotated
 from mcp_types import Tool as ToolDefinition
 from pydantic import Field
 
-from hailuo_tasks_mcp.api.client import LookupResult
+from hailuo_tasks_mcp.api.results import LookupResult
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.answers import BatchSummary
 from hailuo_tasks_mcp.tasks.summarize import summarize_batch
-from hailuo_tasks_mcp.tools.arguments import MAX_TASK_IDS, Arguments, TaskIds, WaitSeconds
+from hailuo_tasks_mcp.tools.arguments import (
+    MAX_TASK_IDS,
+    Arguments,
+    TaskIds,
+    WaitSeconds,
+    find_task_id,
+)
 from hailuo_tasks_mcp.tools.lookup import (
     READ_ONLY,
     REFUSAL,
@@ -32,10 +38,10 @@ class RetrieveTasksBatchArguments(Arguments):
 DEFINITION = ToolDefinition(
     name="retrieve_tasks_batch",
     title="Retrieve several Hailuo tasks",
-    description="Get the states and the video URLs of several Hailuo (MiniMax) "
+    description="Get the states and the video URLs of several Hailuo or MiniMax H3 "
     "video-generation tasks in one call. For a single id use retrieve_task instead. "
-    "Returns `counts` by state, `tasks` in the order asked, and `done`, which is true "
-    "when all are done; otherwise `next_step` is the call for just those that are not.",
+    "Returns `counts` by state, `tasks` in the order asked, and `final`, which is "
+    "true when asking again would change nothing; `next_step` is the call for those that are not.",
     input_schema=flat_schema(RetrieveTasksBatchArguments, "validation"),
     output_schema=flat_schema(BatchSummary, "serialization"),
     annotations=READ_ONLY,
@@ -64,8 +70,10 @@ async def look_up(context: ToolContext, arguments: RetrieveTasksBatchArguments) 
         HailuoTasksError: nothing could be learned of any of them.
 
     """
-    fetch = context.client.retrieve_batch
-    return await poll_with_progress(context, fetch, arguments.task_ids, arguments.wait_seconds)
+    ids = [task_id for task_id in arguments.task_ids if find_task_id(task_id)]
+    if not ids:
+        return LookupResult({}, {})
+    return await poll_with_progress(context, ids, arguments.wait_seconds)
 
 
 def summarize(
@@ -74,8 +82,8 @@ def summarize(
     """Return the answer of what is known."""
     return summarize_batch(
         arguments.task_ids,
-        known.records,
-        known.failures,
+        known,
+        no_ids=[task_id for task_id in arguments.task_ids if not find_task_id(task_id)],
         now=context.now(),
         max_wait_seconds=context.settings.max_wait_seconds,
     )

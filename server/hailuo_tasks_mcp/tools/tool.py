@@ -26,8 +26,8 @@ logger = logging.getLogger(__name__)
 Clock = Callable[[], float]
 """Returns the time, in Unix seconds."""
 
-ReportProgress = Callable[[float, float, str], Awaitable[None]]
-"""Sends a notification of progress: how far, of how much, and a message."""
+ReportProgress = Callable[[float, float | None, str], Awaitable[None]]
+"""Sends a notification of progress: how far, of how much if that is known, and a message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,7 @@ class Tool:
         run: does what the checked arguments ask for; may raise a HailuoTasksError.
         refusal: what did not happen where the arguments are refused, for example "Nothing was
             looked up".
+        abilities: what it can do with videos, of `server.ABILITIES`.
 
     """
 
@@ -65,6 +66,7 @@ class Tool:
     arguments: type[BaseModel]
     run: Callable[[ToolContext, Any], Awaitable[Answer]]
     refusal: str
+    abilities: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
