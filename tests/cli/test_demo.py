@@ -23,6 +23,7 @@ def test_the_demo_shows_a_complete_conversation(capfd: pytest.CaptureFixture[str
         f'> retrieve_task {{"task_id": "{DOCUMENTED_ID}"}}',
         "state: succeeded",
         "tmp5uligw3a.output.mp4",
+        "model: MiniMax-H3",
         "state: processing",
         "state: not_found",
         '"wait_seconds": 50}',

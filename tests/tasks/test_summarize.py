@@ -86,7 +86,7 @@ def test_an_overdue_task_is_called_so_before_the_call_that_is_offered() -> None:
 
     assert answer["elapsed_seconds"] == 3632
     assert answer["next_step"] == (
-        "Still running after 3632 s (usually 1-2 min): overdue, at 60 minutes: after 10 the "
+        "Still running after 3632 s (usually 1-2 min): overdue, at 60 minutes: after 10 min the "
         "platform advises to give up and make it anew; tell the user and, if they wait on, "
         'call retrieve_task(task_id="t", wait_seconds=50), '
         "which answers once it is final, or after 50 s as it is."
@@ -431,6 +431,8 @@ def test_a_cancelled_h3_task_says_so_unless_its_record_says_more(
     answer = summarize(h3("t", "cancelled") | fields, service="minimax")
 
     assert (answer["state"], answer["error"]) == ("failed", error)
+    # There is no video that could have the length that was asked for.
+    assert "video_seconds" not in answer
 
 
 @pytest.mark.parametrize("content", [{}, {"url": "ftp://cdn.test/a.mp4"}, None, "x"])
@@ -604,7 +606,7 @@ def test_a_batch_names_its_overdue_tasks_before_the_call_that_is_offered() -> No
     )
 
     assert answer["next_step"] == (
-        '3 of 3 not final (a run usually takes 1-2 min). Overdue: ["a", "c"]; after 10 the '
+        '3 of 3 not final (a run usually takes 1-2 min). Overdue: ["a", "c"]; after 10 min the '
         "platform advises to give up and make it anew; tell the user. For the others: "
         'call retrieve_tasks_batch(task_ids=["b"], wait_seconds=50), '
         "which answers once none runs any more, or after 50 s as it is."

@@ -329,7 +329,7 @@ async def test_the_next_step_of_a_batch_mentions_overdue_and_unknown_tasks() -> 
     )
 
     told, _, offered = answer["next_step"].partition("call retrieve_tasks_batch(")
-    assert 'Overdue: ["a"]; after 10 the platform advises to give up' in told
+    assert 'Overdue: ["a"]; after 10 min the platform advises to give up' in told
     # What is overdue is only waited for if the user wants it; what is unknown is asked once more.
     assert offered.startswith('task_ids=["b"]) once more; tell the user of the 1 unknown')
     assert offered.endswith("; tell the user of the 1 unknown if that stays so.")

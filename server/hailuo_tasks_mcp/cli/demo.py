@@ -20,6 +20,7 @@ from hailuo_tasks_mcp.sandbox.tasks import (
     DOCUMENTED_TIMED_TASK_ID,
     RUN_SECONDS,
     RUNNING_TASK_ID,
+    SUCCEEDED_H3_TASK_ID,
 )
 from hailuo_tasks_mcp.settings import BASE_URL_VARIABLE, TOKEN_VARIABLE
 from hailuo_tasks_mcp.tasks.next_steps import RETRIEVE_TASK, RETRIEVE_TASKS_BATCH
@@ -47,12 +48,9 @@ async def _converse() -> bool:
                 print(f"  {tool.name:22}{tool.title}")
             print("\nOne documented task:")
             one = await _call(client, RETRIEVE_TASK, {"task_id": DOCUMENTED_TASK_ID})
-            print("\nThe other documented task, a running one and an unknown id:")
-            several = await _call(
-                client,
-                RETRIEVE_TASKS_BATCH,
-                {"task_ids": [DOCUMENTED_TIMED_TASK_ID, RUNNING_TASK_ID, UNKNOWN_TASK_ID]},
-            )
+            print("\nThe other documented task, one of MiniMax H3, a running one, an unknown id:")
+            ids = [DOCUMENTED_TIMED_TASK_ID, SUCCEEDED_H3_TASK_ID, RUNNING_TASK_ID, UNKNOWN_TASK_ID]
+            several = await _call(client, RETRIEVE_TASKS_BATCH, {"task_ids": ids})
             print("\nThe running one, followed to its end in one call:")
             ended = await _call(
                 client, RETRIEVE_TASK, {"task_id": RUNNING_TASK_ID, "wait_seconds": 50}

@@ -115,7 +115,7 @@ def next_step(
     return f"{RUNNING_PROGRESS[task.state]}{age} ({usual}): {waiting}."
 
 
-_ADVICE = f"after {OVERDUE_SECONDS // 60} the platform advises to give up and make it anew"
+_ADVICE = f"after {OVERDUE_SECONDS // 60} min the platform advises to give up and make it anew"
 
 
 def batch_next_step(

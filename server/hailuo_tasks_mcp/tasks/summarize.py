@@ -172,7 +172,8 @@ def _facts(task_id: str, record: TaskRecord | None, now: float) -> TaskSummary:
         created_at=_date(record.created_at),
         elapsed_seconds=_elapsed_seconds(record, state, now),
         resolution=_first_known([record.resolution], _NAME_LIMIT),
-        video_seconds=_rounded(record.duration),
+        # Of a failed task there is no video, whatever length was asked for.
+        video_seconds=None if state == "failed" else _rounded(record.duration),
         billed_seconds=_billed_seconds(record) if state == "succeeded" else None,
         trace_id=_trace_id(record) if state in {"failed", "unknown"} else None,
     )
