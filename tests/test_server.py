@@ -15,7 +15,7 @@ from hailuo_tasks_mcp.server import ABILITIES, create_server
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tools.catalog import tools_for
 from hailuo_tasks_mcp.tools.tool import Tool
-from helpers import HailuoAlone, ScriptedApi, data_of, settings
+from helpers import DOCUMENTED_ID, HailuoAlone, ScriptedApi, data_of, example, settings
 
 
 async def test_the_server_identifies_itself_and_advertises_tools_alone() -> None:
@@ -86,6 +86,21 @@ async def test_an_unknown_cursor_is_a_protocol_error(mode: str) -> None:
 
     assert caught.value.error.code == INVALID_PARAMS
     assert "ask without one" in caught.value.error.message
+
+
+@pytest.mark.parametrize("task_id", [DOCUMENTED_ID, "a/b"])
+@pytest.mark.parametrize("sandbox", [False, True])
+async def test_every_result_of_a_sandbox_says_so_and_no_other_does(
+    sandbox: bool, task_id: str
+) -> None:
+    api = ScriptedApi(httpx.Response(200, json=example("retrieve")))
+    server = create_server(settings(sandbox=sandbox), transport=HailuoAlone(api))
+
+    async with Client(server) as client:
+        result = await client.call_tool("retrieve_task", {"task_id": task_id})
+
+    told = [getattr(block, "text", "") for block in result.content[1:]]
+    assert told == (["SANDBOX: these tasks and videos are made up."] if sandbox else [])
 
 
 async def test_a_sandboxed_server_identifies_itself_as_one() -> None:

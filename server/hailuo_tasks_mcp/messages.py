@@ -32,6 +32,9 @@ from hailuo_tasks_mcp.settings import BASE_URL_VARIABLE, PLATFORM_URL, TOKEN_VAR
 
 Reader = Literal["model", "person"]
 
+SANDBOX_LINE = "SANDBOX: these tasks and videos are made up."
+"""Said beside every answer of the sandbox, because not every host shows instructions."""
+
 
 class _Remedy(NamedTuple):
     model: str

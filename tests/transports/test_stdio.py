@@ -49,7 +49,8 @@ async def test_a_host_of_any_handshake_revision_is_served(version: str) -> None:
     assert hello["serverInfo"]["name"] == "hailuo-tasks-mcp"
     names = [tool["name"] for tool in tools["result"]["tools"]]
     assert names == ["retrieve_task", "retrieve_tasks_batch"]
-    (block,) = look_up["result"]["content"]
+    block, sandbox = look_up["result"]["content"]
+    assert sandbox["text"].startswith("SANDBOX: ")
     assert json.loads(block["text"])["state"] == "succeeded"
     if version in WITH_STRUCTURED_CONTENT:
         assert look_up["result"]["structuredContent"] == json.loads(block["text"])
@@ -70,7 +71,8 @@ async def test_a_host_of_the_revision_without_a_handshake_is_served() -> None:
     assert MODERN_VERSION in hello["result"]["supportedVersions"]
     assert hello["result"]["capabilities"] == {"tools": {"listChanged": False}}
     assert len(tools["result"]["tools"]) == 2
-    (block,) = look_up["result"]["content"]
+    block, sandbox = look_up["result"]["content"]
+    assert sandbox["text"].startswith("SANDBOX: ")
     assert look_up["result"]["structuredContent"] == json.loads(block["text"])
     assert look_up["result"]["structuredContent"]["state"] == "succeeded"
     assert unknown["error"]["code"] == -32602

@@ -19,7 +19,7 @@ from hailuo_tasks_mcp.cli.id_list import read_ids
 from hailuo_tasks_mcp.cli.startup import Startup, start
 from hailuo_tasks_mcp.cli.terminal import INTERRUPTED, ProgressLine
 from hailuo_tasks_mcp.errors import Failure, HailuoTasksError, InvalidArgumentsError
-from hailuo_tasks_mcp.messages import error_text, remedy
+from hailuo_tasks_mcp.messages import SANDBOX_LINE, error_text, remedy
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.answers import BatchSummary, TaskSummary
 from hailuo_tasks_mcp.tasks.durations import USUAL_DURATIONS
@@ -32,7 +32,6 @@ from hailuo_tasks_mcp.tools.arguments import MAX_TASK_ID_LENGTH, find_task_id
 from hailuo_tasks_mcp.tools.tool import check_arguments, compact_json
 
 ALL_SUCCEEDED, NOT_ALL_SUCCEEDED, USAGE, STILL_RUNNING = 0, 1, 2, 3
-SANDBOX_LINE = "SANDBOX: these tasks and videos are made up."
 _WIDTH = 100
 
 

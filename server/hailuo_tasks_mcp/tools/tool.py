@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from hailuo_tasks_mcp.api.client import ApiClient
 from hailuo_tasks_mcp.errors import HailuoTasksError, InvalidArgumentsError
-from hailuo_tasks_mcp.messages import error_text
+from hailuo_tasks_mcp.messages import SANDBOX_LINE, error_text
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.answers import Answer
 from hailuo_tasks_mcp.tools.arguments import describe_problems
@@ -88,6 +88,15 @@ async def run_tool(
     Whatever goes wrong comes back as a result with `is_error`, in words for the model: bad
     arguments, an API that does not answer, and, as the last resort, a defect of this server.
     """
+    result = await _run(tool, context, arguments)
+    if context.settings.sandbox:
+        result.content.append(TextContent(type="text", text=SANDBOX_LINE))
+    return result
+
+
+async def _run(
+    tool: Tool, context: ToolContext, arguments: Mapping[str, Any] | None
+) -> CallToolResult:
     try:
         checked = check_arguments(tool, arguments, context.settings)
         answer = await tool.run(context, checked)
