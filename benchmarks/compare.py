@@ -96,7 +96,7 @@ def make_environments(bench: Path) -> None:
     install("ours", "--force-reinstall", "--no-deps", str(ROOT))
     install("ours", str(ROOT))
     install("vendor", VENDOR)
-    # With what makes httpx fastest, as ours has it.
+    # With what makes httpx fastest.
     install("floor", f"mcp=={version_in(bench / 'ours', 'mcp')}", "httpx", "sniffio")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+import trustme
 from mcp import Client
 from mcp_types import CallToolResult, TextContent
 
@@ -203,6 +204,13 @@ async def raw_server(
     async with server, asyncio.timeout(TIMEOUT_SECONDS):
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         await asyncio.gather(*filter(None, handlers))
+
+
+def tls_context(authority: trustme.CA, name: str = "localhost") -> ssl.SSLContext:
+    """Return what a server needs to show a certificate of an authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    return context
 
 
 async def read_request(reader: asyncio.StreamReader) -> bytes:

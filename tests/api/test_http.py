@@ -17,6 +17,7 @@ import pytest
 from mcp import Client
 
 from hailuo_tasks_mcp.api.client import open_client
+from hailuo_tasks_mcp.api.proxies import ProxyRefusalError
 from hailuo_tasks_mcp.api.services import HAILUO
 from hailuo_tasks_mcp.errors import (
     RateLimitedError,
@@ -148,7 +149,7 @@ async def test_a_lasting_fault_is_not_retried(status: int) -> None:
 
 
 async def test_a_request_that_the_proxy_refuses_is_not_retried() -> None:
-    api = TimedScript(httpx.ProxyError("407 Proxy Authentication Required"))
+    api = TimedScript(ProxyRefusalError("HTTP 407"))
 
     with raises(SettingsError, match=r"407.*HTTPS_PROXY"):
         await retrieve(api)

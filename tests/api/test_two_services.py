@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from hailuo_tasks_mcp.api.client import open_client
+from hailuo_tasks_mcp.api.proxies import ProxyRefusalError
 from hailuo_tasks_mcp.api.results import LookupResult
 from hailuo_tasks_mcp.errors import SettingsError, UnreachableError, UpstreamError
 from helpers import clock, raises, settings, task_ids
@@ -119,7 +120,7 @@ async def test_the_fault_of_one_service_hides_nothing_that_the_other_knows(broke
 @pytest.mark.parametrize("ids", [["a"], ["a", "b"]])
 async def test_a_proxy_that_refuses_one_service_is_not_asked_for_the_other(ids: list[str]) -> None:
     api = TwoServices(hailuo=hailuo_tasks("a"))
-    api.services["minimax"].fault = lambda _: httpx.ProxyError("407 Proxy Authentication Required")
+    api.services["minimax"].fault = lambda _: ProxyRefusalError("HTTP 407")
 
     with raises(SettingsError, match="The proxy refuses"):
         await look_up(api, *ids)

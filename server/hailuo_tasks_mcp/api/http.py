@@ -12,18 +12,15 @@ from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, Self
 
 import httpx
-from socksio import SOCKSError
 
 from hailuo_tasks_mcp import __version__
 from hailuo_tasks_mcp.api.network import proxy_for, trusted_certificates
-from hailuo_tasks_mcp.errors import UntrustedCertificateError
+from hailuo_tasks_mcp.api.transport import NetworkTransport
+from hailuo_tasks_mcp.errors import HailuoTasksError, UntrustedCertificateError, WrongBaseUrlError
 from hailuo_tasks_mcp.settings import Settings
 
 MAX_RESPONSE_BYTES = 8_000_000
 MAX_CONNECTIONS = 100
-MAX_IDLE_CONNECTIONS = 20
-# Longer than the pause between two polls of a call that waits.
-_KEEPALIVE_SECONDS = 30.0
 # A `Retry-After` up to here is waited for; beyond, the caller learns when to ask again.
 MAX_RETRY_AFTER_SECONDS = 10.0
 # So long a service is not asked again that sets a longer one; the limit may be lifted before.
@@ -38,6 +35,12 @@ _RATE_LIMITED = 429
 _TRANSIENT_STATUSES = frozenset({408, _RATE_LIMITED, 500, 502, 503, 504})
 # Not ProxyError: a proxy may lock out a user whom it refuses again and again.
 _TRANSIENT_ERRORS = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError)
+
+# TLS 1.3 and 1.2; what a server sends that gets no certificate where it wants one.
+_CLIENT_CERTIFICATE_ALERTS = {
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+    "SSLV3_ALERT_NO_CERTIFICATE",
+}
 
 _HEADERS = {
     "accept": "application/json",
@@ -123,11 +126,10 @@ class HttpPool:
     ) -> None:
         self._base_url = settings.api_base_url
         self._attempt_seconds = settings.request_timeout_seconds
-        self._extensions = {"timeout": httpx.Timeout(self._attempt_seconds).as_dict()}
         self._transport = transport
         self._certificate_owner = _host_of(self._base_url)
         self._closed = False
-        # So that the wait for a connection does not count as one for the response.
+        # Before the time-out, so that the wait for a slot does not count as one for the response.
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
 
     async def __aenter__(self) -> Self:
@@ -177,7 +179,6 @@ class HttpPool:
             self._base_url + path,
             headers=_HEADERS | {"authorization": f"Bearer {token}"},
             json=payload,
-            extensions=self._extensions,
         )
         attempt = 1
         while True:
@@ -209,7 +210,7 @@ class HttpPool:
         """
         async with self._slots:
             try:
-                # httpx bounds each read, not all of them together.
+                # The only time-out of an attempt, so that none is cut short by another one.
                 async with asyncio.timeout(self._attempt_seconds):
                     response = await transport.handle_async_request(request)
                     try:
@@ -218,15 +219,9 @@ class HttpPool:
                         await response.aclose()
             except TimeoutError:
                 return httpx.ReadTimeout("The response took too long")
-            except SOCKSError as error:
-                # httpx passes this one on as it is.
-                raise httpx.ProxyError("It does not speak SOCKS5") from error
             except httpx.RequestError as error:
-                if (reason := _distrust_reason(error)) is not None:
-                    # Another attempt would end the same way.
-                    raise UntrustedCertificateError(
-                        f"The certificate of {self._certificate_owner} is not trusted ({reason})"
-                    ) from error
+                if (refusal := self._tls_refusal(error)) is not None:
+                    raise refusal from error
                 if not isinstance(error, _TRANSIENT_ERRORS):
                     raise
                 return error
@@ -244,10 +239,28 @@ class HttpPool:
             proxy = proxy_for(self._base_url)
             if proxy and proxy.url.scheme == "https":
                 self._certificate_owner += " or of the proxy"
-            # Not an httpx.AsyncClient: it would add cookies, redirects and its own reading of the
-            # environment, none of which is wanted, and a tenth of what a call costs.
-            self._transport = _network_transport(self._base_url, proxy)
+            # Without an httpx.AsyncClient: it would add cookies, redirects and its own reading of
+            # the environment, none of which is wanted, and a tenth of what a call costs.
+            url = httpx.URL(self._base_url)
+            certificates = trusted_certificates() if url.scheme == "https" else None
+            self._transport = NetworkTransport(url, proxy, certificates)
         return self._transport
+
+    def _tls_refusal(self, error: BaseException | None) -> HailuoTasksError | None:
+        """Return what TLS refuses, if that is why a request failed: so would the next one."""
+        while error is not None and not isinstance(error, ssl.SSLError):
+            error = error.__cause__ or error.__context__
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return UntrustedCertificateError(
+                f"The certificate of {self._certificate_owner} is not trusted "
+                f"({error.verify_message})"
+            )
+        if error is not None and error.reason in _CLIENT_CERTIFICATE_ALERTS:
+            return WrongBaseUrlError(
+                f"{self._certificate_owner} wants a certificate of its clients, which the API "
+                "does not"
+            )
+        return None
 
 
 def _backoff_seconds(attempt: int, result: Result) -> float | None:
@@ -276,13 +289,6 @@ def retry_after_seconds(response: httpx.Response) -> float | None:
     except (ValueError, OverflowError):
         return None
     return min(max(seconds, 0.0), _DAY_SECONDS)
-
-
-def _distrust_reason(error: BaseException | None) -> str | None:
-    """Return why a certificate is not trusted, if that is what an error comes from."""
-    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
-        error = error.__cause__ or error.__context__
-    return None if error is None else error.verify_message
 
 
 async def _read(response: httpx.Response) -> bytes:
@@ -321,20 +327,3 @@ def _inflate(inflater: "zlib._Decompress", chunk: bytes) -> bytes:
 
 def _host_of(base_url: str) -> str:
     return httpx.URL(base_url).netloc.decode("ascii")
-
-
-def _network_transport(base_url: str, proxy: httpx.Proxy | None) -> httpx.AsyncBaseTransport:
-    secure = base_url.startswith("https:")
-    # Plain http has no certificates to check; this context trusts none, and costs nothing to make.
-    certificates = trusted_certificates() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return httpx.AsyncHTTPTransport(
-        limits=httpx.Limits(
-            max_connections=MAX_CONNECTIONS,
-            max_keepalive_connections=MAX_IDLE_CONNECTIONS,
-            keepalive_expiry=_KEEPALIVE_SECONDS,
-        ),
-        # `check` must find the same proxy, so it is found in one place.
-        trust_env=False,
-        proxy=proxy,
-        verify=certificates,
-    )

@@ -1,7 +1,7 @@
 """One caller's look-ups: sends a group of ids to a service and reads what comes back."""
 
 import json
-import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +18,7 @@ from hailuo_tasks_mcp.api.http import (
     retry_after_seconds,
 )
 from hailuo_tasks_mcp.api.network import PROXY_VARIABLES
+from hailuo_tasks_mcp.api.proxies import ProxyRefusalError
 from hailuo_tasks_mcp.api.records import holds_task, read_page, read_record, reports_error
 from hailuo_tasks_mcp.api.services import MINIMAX, Service
 from hailuo_tasks_mcp.errors import (
@@ -169,13 +170,12 @@ class LookupSender:
         if isinstance(error, httpx.DecodingError):
             return self._unreadable("a body that cannot be decoded", "JSON")
         # Some of these texts quote what was received.
-        quoted = ": ".join(filter(None, (type(error).__name__, str(error))))
-        reason = clean_text(self._redactor.redact(quoted), 160)
-        if isinstance(error, httpx.ProxyError) and not _PROXY_FAILED.match(str(error)):
-            # Not transient: a proxy may lock out a user whom it refuses again and again.
+        words = clean_text(self._redactor.redact(str(error)), 160)
+        if isinstance(error, ProxyRefusalError):
             return NetworkConfigurationError(
-                f"The proxy refuses to reach the {api} ({reason})", variables=PROXY_VARIABLES
+                f"The proxy refuses to reach the {api} ({words})", variables=PROXY_VARIABLES
             )
+        reason = ": ".join(filter(None, (type(error).__name__, words)))
         broke_off = isinstance(error, httpx.ReadError | httpx.RemoteProtocolError)
         happened = "broke off before it had answered" if broke_off else "could not be reached"
         return UnreachableError(f"The {api} {happened} ({reason})")
@@ -192,7 +192,9 @@ class LookupSender:
         status, content = response.status_code, response.content
         received, body = "", None
         try:
-            body = self._redactor.redact_json(json.loads(content.decode("utf-8-sig")))
+            # Not by "utf-8-sig", a codec that would be loaded at the first answer.
+            text = content.removeprefix(BOM_UTF8).decode()
+            body = self._redactor.redact_json(json.loads(text))
         except ValueError:
             media_type = response.headers.get("content-type", "no content type")
             shown = clean_text(self._redactor.redact(media_type), 60)
@@ -229,9 +231,6 @@ def _may_concern_one_id(error: HailuoTasksError) -> bool:
     refused = isinstance(error, RequestRejectedError) or _refuses_id(error)
     return refused or error.failure.details.get("status") == "500"
 
-
-# httpx's text for an HTTP proxy that failed, and for a SOCKS proxy that could not get through.
-_PROXY_FAILED = re.compile(r"5\d\d|Proxy Server could not connect")
 
 _JSON_KINDS = {
     type(None): "null",

@@ -4,12 +4,11 @@ import argparse
 import asyncio
 import json
 import platform
-import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Self
+from typing import Literal
 
 import httpx
 
@@ -22,6 +21,8 @@ from hailuo_tasks_mcp.api.network import (
     trusted_certificates,
 )
 from hailuo_tasks_mcp.api.services import SERVICES, Service
+from hailuo_tasks_mcp.api.streams import connect, resolve
+from hailuo_tasks_mcp.api.transport import host_and_port
 from hailuo_tasks_mcp.cli.startup import Startup, start
 from hailuo_tasks_mcp.errors import (
     Failure,
@@ -46,9 +47,6 @@ STEP_SECONDS = 10.0
 _SHOWN_TOKEN_CHARACTERS = 4
 # Of a shorter one, that many would reveal too much.
 _MIN_SHOWN_TOKEN_LENGTH = 12
-_DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
-# As in httpx.
-_HAPPY_EYEBALLS_SECONDS = 0.25
 
 _CHECK_DIRECT_ROUTE = (
     f"Check {BASE_URL_VARIABLE}, the network, its DNS and firewall; if this network wants a proxy, "
@@ -198,7 +196,7 @@ async def _check_network_path(settings: Settings) -> AsyncIterator[Finding]:
     except NetworkConfigurationError as error:
         yield _failed("network", error.failure)
         return
-    peer = _Peer.of(proxy.url if proxy else url)
+    peer = _Peer(*host_and_port(proxy.url if proxy else url))
     if proxy:
         yield Finding(step="proxy", verdict="ok", detail=f"requests go through {peer}")
     check_peer = f"Check {PROXY_VARIABLES}." if proxy else _CHECK_DIRECT_ROUTE
@@ -224,42 +222,25 @@ class _Peer:
     host: str
     port: int
 
-    @classmethod
-    def of(cls, url: httpx.URL) -> Self:
-        return cls(url.raw_host.decode("ascii"), url.port or _DEFAULT_PORTS[url.scheme])
-
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 async def _resolve(peer: _Peer) -> str:
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(peer.host, peer.port, type=socket.SOCK_STREAM)
-    addresses = sorted({str(address[0]) for *_, address in found})
+    addresses = sorted({host for host, _ in await resolve(peer.host, peer.port)})
     return f"{peer.host} is {', '.join(addresses)}"
 
 
 async def _connect(peer: _Peer) -> str:
-    await _open_and_abort(peer)
+    (await connect(await resolve(peer.host, peer.port))).abort()
     return f"port {peer.port} answers"
 
 
 async def _tls_handshake(peer: _Peer, certificates: ssl.SSLContext) -> str:
-    transport = await _open_and_abort(peer, ssl=certificates, server_hostname=peer.host)
-    return f"{transport.get_extra_info('ssl_object').version()}, the certificate is good"
-
-
-async def _open_and_abort(peer: _Peer, **tls: Any) -> asyncio.WriteTransport:
-    _, writer = await asyncio.open_connection(
-        peer.host,
-        peer.port,
-        # Like httpx, not held up by one address that does not answer while another one does.
-        happy_eyeballs_delay=_HAPPY_EYEBALLS_SECONDS,
-        **tls,
-    )
-    # Not closed, because the peer may never answer the closing of TLS.
-    writer.transport.abort()
-    return writer.transport
+    stream = await connect(await resolve(peer.host, peer.port))
+    version = await stream.start_tls(certificates, peer.host)
+    stream.abort()
+    return f"{version}, the certificate is good"
 
 
 async def _run_step(step: str, awaitable: Awaitable[str], peer: _Peer, remedy: str) -> Finding:
