@@ -596,3 +596,22 @@ async def test_attempts_share_the_question_to_a_resolver_that_hangs(
 
     assert {type(failure) for failure in failures} == {httpx.ReadTimeout}
     assert len(asked) == 1
+
+
+async def test_requests_that_begin_one_after_the_other_each_find_the_address() -> None:
+    async def answer_slowly(reader: Reader, writer: Writer) -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+        await answer_all(reader, writer)
+
+    async with (
+        raw_server(answer_slowly) as address,
+        HttpPool(settings(api_base_url=f"http://{address}")) as pool,
+    ):
+        requests = []
+        for _ in range(MANY):
+            requests.append(asyncio.create_task(post(pool)))
+            await asyncio.sleep(0)
+        responses = await asyncio.gather(*requests)
+
+    assert {response.status_code for response in responses} == {200}

@@ -129,14 +129,15 @@ class NetworkTransport(httpx.AsyncBaseTransport):
 
         So a resolver that hangs has one thread, however many attempts there are.
         """
-        if self._resolving is None or self._resolving.done():
-            host, port = host_and_port(self._proxy.url) if self._proxy else (self._host, self._port)
-            self._resolving = asyncio.create_task(resolve(host, port))
+        resolving = self._resolving
+        if resolving is None or resolving.done():
+            peer = host_and_port(self._proxy.url) if self._proxy else (self._host, self._port)
+            resolving = self._resolving = asyncio.create_task(resolve(*peer))
             # Nobody may be waiting any more when it fails.
-            self._resolving.add_done_callback(lambda task: task.cancelled() or task.exception())
-        # Whoever gives up must not end it for the others.
-        await asyncio.wait([self._resolving])
-        return self._resolving.result()
+            resolving.add_done_callback(lambda task: task.cancelled() or task.exception())
+        # Not awaited itself: whoever gives up must not end it for the others.
+        await asyncio.wait([resolving])
+        return resolving.result()
 
 
 class _Body(httpx.AsyncByteStream):
