@@ -1,15 +1,37 @@
-"""Redacts every token in use in text that leaves the process: the log, answers and errors."""
+"""Redacts every token in use in text that leaves the process: the log, answers and errors.
 
+A token is found plain, in another case, with hidden characters in between, percent-encoded,
+escaped as in JSON, Python or HTML, in hexadecimal, and in base64 of any text that holds it.
+"""
+
+import re
+from array import array
+from base64 import b64encode, urlsafe_b64encode
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hailuo_tasks_mcp.text import without_unsafe
+from hailuo_tasks_mcp.hidden_characters import HIDDEN
 
 _REPLACEMENT = "[token]"
 # A shorter token could be part of any word.
 _MIN_TOKEN_LENGTH = 8
+# As many of a token's first characters may read as the end of a code: "%" and a token in
+# hexadecimal, "&#" and one that begins with digits.
+_MAX_CODE_LENGTH = 7
+
+# All that may stand for one character, or for none: hidden characters; backslashes, with the code
+# of a character after them or without; a percent-encoded byte or a character reference, also one
+# that was encoded several times. It begins with a set, which `re` finds fast.
+_ENCODED = (
+    rf"[%&\\{HIDDEN}]"
+    r"(?:(?<=%)(?:25)*([0-9A-Fa-f]{2})"
+    r"|(?<=\\)\\*(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2}))?"
+    r"|(?<=&)(?:amp;)*#(?:[xX]([0-9A-Fa-f]{1,6})|(?P<decimal>[0-9]{1,7}));?"
+    r"|(?<=&)(?:amp;)+"
+    rf"|(?<![%&\\])[{HIDDEN}]*)"
+)
 
 
 class Redactor:
@@ -22,6 +44,7 @@ class Redactor:
 
     def __init__(self, *tokens: str | None) -> None:
         self._uses: Counter[str] = Counter()
+        self._forms: dict[str, set[tuple[str, str]]] = {}
         for token in tokens:
             self._count(token, 1)
 
@@ -35,25 +58,27 @@ class Redactor:
             self._count(token, -1)
 
     def _count(self, token: str | None, uses: int) -> None:
-        if token is not None and len(token) >= _MIN_TOKEN_LENGTH:
-            self._uses[token] += uses
-            if not self._uses[token]:
-                del self._uses[token]
+        if token is None or len(token) < _MIN_TOKEN_LENGTH:
+            return
+        self._uses[token] += uses
+        if not self._uses[token]:
+            del self._uses[token], self._forms[token]
+        elif token not in self._forms:
+            self._forms[token] = _forms(token)
 
     def redact(self, text: str) -> str:
-        """Return `text` without tokens, even where unsafe characters were put in between."""
-        text = self._replace(text)
-        if text.isascii() and text.isprintable():
+        """Return `text` without tokens, in whatever form they are in it."""
+        if len(text) < _MIN_TOKEN_LENGTH:
             return text
-        bare = without_unsafe(text)
-        redacted = self._replace(bare)
-        return text if redacted == bare else redacted
-
-    def _replace(self, text: str) -> str:
-        # The longest first, because one token may begin with another.
-        for token in sorted(self._uses, key=len, reverse=True):
-            text = text.replace(token, _REPLACEMENT)
-        return text
+        decoded = _decoded(text)
+        found = [
+            place
+            for forms in self._forms.values()
+            for start, tail in forms
+            if tail in decoded
+            for place in _places(start, tail, decoded)
+        ]
+        return _replaced(text, sorted(found)) if found else text
 
     def redact_json(self, value: Any) -> Any:
         """Return a JSON value without tokens in any of its strings but the names of fields."""
@@ -64,3 +89,80 @@ class Redactor:
         if isinstance(value, dict):
             return {key: self.redact_json(item) for key, item in value.items()}
         return value
+
+
+def _forms(token: str) -> set[tuple[str, str]]:
+    """Return what of a decoded text is the token, each in two parts: its start may be missing."""
+    content = token.encode()
+    forms = [token, content.hex()]
+    for preceding in range(3):
+        # The characters of base64 that the token alone decides, after so many bytes and before any.
+        first, end = -(-8 * preceding // 6), 8 * (preceding + len(content)) // 6
+        padded = bytes(preceding) + content + bytes(2)
+        forms += [code(padded)[first:end].decode() for code in (b64encode, urlsafe_b64encode)]
+    parts = set()
+    for form in map(_decoded, forms):
+        # Of a token that is encoded itself, less may be left.
+        if len(form) >= _MIN_TOKEN_LENGTH:
+            start = min(_MAX_CODE_LENGTH, len(form) - _MIN_TOKEN_LENGTH)
+            parts.add((form[:start], form[start:]))
+    return parts
+
+
+def _decoded(text: str) -> str:
+    """Return a text in lower case without what is encoded or hidden in it.
+
+    In `_offsets` it has its places in the text, so each of its characters stands for one match of
+    `_ENCODED`, or one other character.
+    """
+    if not text.isascii() or not text.isprintable() or any(mark in text for mark in "%&\\"):
+        # The only letter of which lower case makes two.
+        text = re.sub(_ENCODED, _decoded_character, text).replace("\u0130", "i")
+    return text.lower()
+
+
+def _decoded_character(match: re.Match[str]) -> str:
+    if match.lastindex is None:
+        return "&" if match[0][0] == "&" else ""
+    code = int(match[match.lastindex], 10 if match.lastgroup else 16)
+    # A token has none of the others, nor, once it is decoded, a backslash.
+    return chr(code) if ord(" ") <= code <= ord("~") and code != ord("\\") else ""
+
+
+def _places(start: str, tail: str, decoded: str) -> Iterator[tuple[int, int]]:
+    """Return the first and the last place of each tail, with what is there of the start."""
+    place = decoded.find(tail)
+    while place >= 0:
+        end = place + len(tail)
+        missing = len(start)
+        while missing and place and decoded[place - 1] == start[missing - 1]:
+            place, missing = place - 1, missing - 1
+        yield place, end - 1
+        place = decoded.find(tail, end)
+
+
+def _replaced(text: str, places: list[tuple[int, int]]) -> str:
+    """Return `text` without what its decoded form has at some places, from first to last."""
+    offsets = _offsets(text)
+    encoded = re.compile(_ENCODED)
+    pieces, end = [], 0
+    for first, last in places:
+        start = offsets[first]
+        if start >= end:
+            pieces += [text[end:start], _REPLACEMENT]
+        match = encoded.match(text, offsets[last])
+        end = max(end, match.end() if match else offsets[last] + 1)
+    return "".join([*pieces, text[end:]])
+
+
+def _offsets(text: str) -> "array[int]":
+    """Return where in `text` each character of its decoded form begins."""
+    offsets = array("L")
+    end = 0
+    for match in re.finditer(_ENCODED, text):
+        offsets.extend(range(end, match.start()))
+        if _decoded_character(match):
+            offsets.append(match.start())
+        end = match.end()
+    offsets.extend(range(end, len(text)))
+    return offsets

@@ -6,24 +6,19 @@ breaks, by which one field could look like several.
 """
 
 import re
-import unicodedata
 from urllib.parse import urlsplit
+
+from hailuo_tasks_mcp.hidden_characters import holds_hidden, without_hidden
 
 # Long enough for a signed URL, short enough for a model's context.
 MAX_URL_LENGTH = 4096
-
-# Cc control, Cf format (bidirectional overrides, zero-width and tag characters), Cs lone
-# surrogates, Co private use. Not Cn, unassigned: to an older Python a new emoji is that.
-_UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co"})
-# Format characters that emoji and several scripts cannot be written without.
-_JOINERS = frozenset({"\u200c", "\u200d"})
 
 _LOOK_AHEAD = 8
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
 def clean_text(text: str, limit: int) -> str:
-    """Return `text` on one line, without unsafe characters, at most `limit` characters long.
+    """Return `text` on one line, without hidden characters, at most `limit` characters long.
 
     Runs of white space become one space; what is cut off is marked with an ellipsis.
     """
@@ -32,10 +27,11 @@ def clean_text(text: str, limit: int) -> str:
     seen = text[: limit * _LOOK_AHEAD]
     # Folded first, so that line breaks become spaces before they are dropped as controls.
     folded = " ".join(seen.split())
-    safe = " ".join(without_unsafe(folded).split())
+    safe = " ".join(without_hidden(folded).split())
     if not safe or (len(safe) <= limit and len(seen) == len(text)):
         return safe
-    return safe[: limit - 1].rstrip() + "…"
+    # Once more, because the cut may have gone through an emoji.
+    return without_hidden(safe[: limit - 1]).rstrip() + "…"
 
 
 def identifier(text: str | None) -> str | None:
@@ -46,24 +42,16 @@ def identifier(text: str | None) -> str | None:
 def usable_url(text: str | None) -> str | None:
     """Return `text` if it is a URL that someone can open (http or https, with a host), else None.
 
-    A URL is never cut or repaired: it is passed on unchanged, or not at all.
+    A URL is never cut or repaired: it is passed on unchanged, or, as one with a hidden character,
+    not at all.
     """
     if text is None:
         return None
     url = text.strip()
-    if len(url) > MAX_URL_LENGTH or " " in url or not url.isprintable():
+    if len(url) > MAX_URL_LENGTH or " " in url or not url.isprintable() or holds_hidden(url):
         return None
     try:
         parts = urlsplit(url)
     except ValueError:
         return None
     return url if parts.scheme in {"http", "https"} and parts.hostname else None
-
-
-def without_unsafe(text: str) -> str:
-    """Return `text` without the characters that show nothing, or hide or reorder what is shown."""
-    return "".join(
-        char
-        for char in text
-        if char in _JOINERS or unicodedata.category(char) not in _UNSAFE_CATEGORIES
-    )
