@@ -88,16 +88,18 @@ def create_server(
         request: ServerRequestContext[Api], params: CallToolRequestParams
     ) -> CallToolResult:
         tool = tools.get(params.name)
-        if tool is None:
-            name = clean_text(params.name, _MAX_SHOWN_NAME_LENGTH)
-            raise MCPError(
-                code=INVALID_PARAMS, message=f"Unknown tool: {name}. Tools: {', '.join(tools)}."
-            )
         token = caller_token(request) if caller_token else settings.api_token
         with redactor.using(token):
+            if tool is None:
+                name = clean_text(redactor.redact(params.name), _MAX_SHOWN_NAME_LENGTH)
+                raise MCPError(
+                    code=INVALID_PARAMS,
+                    message=f"Unknown tool: {name}. Tools: {', '.join(tools)}.",
+                )
             context = ToolContext(
                 client=request.lifespan_context.client(token),
                 settings=settings,
+                redactor=redactor,
                 now=now,
                 report_progress=request.session.report_progress,
             )

@@ -19,6 +19,7 @@ from hailuo_tasks_mcp.errors import (
     TokenPlaceholderError,
     TokenQuotedError,
 )
+from hailuo_tasks_mcp.redaction import Redactor
 
 if TYPE_CHECKING:
     import httpx
@@ -274,7 +275,8 @@ class Settings:
     def at_base_url(self) -> str:
         """Where the API is, for a message: nothing where it is as usual."""
         usual = self.api_base_url == VARIABLES["api_base_url"].default
-        return "" if usual else f" at {self.api_base_url}"
+        # A gateway may want the token in its path.
+        return "" if usual else f" at {Redactor(self.api_token).redact(self.api_base_url)}"
 
 
 VARIABLES: Mapping[str, Variable] = {

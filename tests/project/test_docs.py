@@ -18,6 +18,7 @@ import pytest
 
 from hailuo_tasks_mcp.cli.retrieve import ALL_SUCCEEDED, NOT_ALL_SUCCEEDED, STILL_RUNNING, USAGE
 from hailuo_tasks_mcp.cli.terminal import INTERRUPTED
+from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.sandbox.app import SANDBOX_TOKEN, create_sandbox
 from hailuo_tasks_mcp.sandbox.server import bind_sandbox, sandbox_server, url_of
 from hailuo_tasks_mcp.settings import Settings
@@ -276,7 +277,7 @@ def test_every_call_that_is_shown_is_one_that_the_server_accepts(document: str) 
 
     assert calls
     for name, arguments in calls:
-        check_arguments(tools[name], json.loads(arguments), Settings())
+        check_arguments(tools[name], json.loads(arguments), Settings(), Redactor())
 
 
 @pytest.mark.parametrize("document", [*READMES, "docs/command-line.md"])

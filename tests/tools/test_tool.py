@@ -10,13 +10,14 @@ from mcp_types import Tool as ToolDefinition
 
 from hailuo_tasks_mcp.api.client import open_client
 from hailuo_tasks_mcp.errors import BalanceUsedUpError, UnreachableError
+from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.answers import Answer
 from hailuo_tasks_mcp.tools.arguments import Arguments
 from hailuo_tasks_mcp.tools.catalog import tools_for
 from hailuo_tasks_mcp.tools.schema import flat_schema
 from hailuo_tasks_mcp.tools.tool import Tool, ToolContext, run_tool
-from helpers import NOW, ScriptedApi, data_of, error_of, settings
+from helpers import NOW, TOKEN, ScriptedApi, data_of, error_of, settings
 
 
 class CreateArguments(Arguments):
@@ -49,7 +50,11 @@ async def run_once(tool: Tool, arguments: dict[str, Any] | None) -> CallToolResu
     api = ScriptedApi(httpx.Response(200, json={}))
     async with open_client(settings(), transport=api) as client:
         context = ToolContext(
-            client=client, settings=settings(), now=lambda: NOW, report_progress=report_progress
+            client=client,
+            settings=settings(),
+            redactor=Redactor(TOKEN),
+            now=lambda: NOW,
+            report_progress=report_progress,
         )
         return await run_tool(tool, context, arguments)
 

@@ -33,6 +33,7 @@ from hailuo_tasks_mcp.errors import (
     UntrustedCertificateError,
 )
 from hailuo_tasks_mcp.messages import remedy_and_trace_id
+from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import (
     BASE_URL_VARIABLE,
     LOG_LEVEL_VARIABLE,
@@ -81,6 +82,11 @@ class Finding:
         """Whether something is wrong."""
         return self.verdict == "FAIL"
 
+    def redacted(self, redactor: Redactor) -> Self:
+        """Return the finding without tokens: a gateway may want the token in the base URL."""
+        remedy = self.remedy and redactor.redact(self.remedy)
+        return replace(self, detail=redactor.redact(self.detail), remedy=remedy)
+
     def lines(self) -> str:
         """Return the finding as people read it."""
         took = "" if self.seconds is None else f" ({self.seconds * 1000:.0f} ms)"
@@ -105,7 +111,8 @@ async def run_check(startup: Startup, *, as_json: bool) -> int:
     if not as_json:
         python = f"Python {platform.python_version()} on {platform.system()}"
         print(f"hailuo-tasks-mcp {__version__}, {python}")
-    async for finding in _check(startup):
+    async for found in _check(startup):
+        finding = found.redacted(startup.redactor)
         findings.append(finding)
         if not as_json:
             print(finding.lines())

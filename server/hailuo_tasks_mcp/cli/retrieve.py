@@ -20,6 +20,7 @@ from hailuo_tasks_mcp.cli.startup import Startup, start
 from hailuo_tasks_mcp.cli.terminal import INTERRUPTED, ProgressLine
 from hailuo_tasks_mcp.errors import Failure, HailuoTasksError, InvalidArgumentsError
 from hailuo_tasks_mcp.messages import SANDBOX_LINE, error_text, remedy
+from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.answers import BatchSummary, TaskSummary
 from hailuo_tasks_mcp.tasks.durations import USUAL_DURATIONS
@@ -38,7 +39,7 @@ _WIDTH = 100
 def run(options: argparse.Namespace) -> int:
     """Look tasks up, print what is known, and return the exit code."""
     startup = start(sandbox=options.sandbox)
-    output = _Output(startup.settings, as_json=options.json)
+    output = _Output(startup.settings, startup.redactor, as_json=options.json)
     try:
         task_ids = read_ids(options.task_ids, options.file)
     except InvalidArgumentsError as error:
@@ -85,9 +86,9 @@ async def run_retrieve(
 
     """
     settings, transport, redactor = startup
-    output = _Output(settings, as_json=as_json)
+    output = _Output(settings, redactor, as_json=as_json)
     try:
-        ids = _checked(task_ids, settings)
+        ids = _checked(task_ids, startup)
         lookup = _Lookup(ids, wait_seconds)
         try:
             async with (
@@ -107,7 +108,7 @@ async def run_retrieve(
     return ALL_SUCCEEDED if states == {"succeeded"} else NOT_ALL_SUCCEEDED
 
 
-def _checked(task_ids: Sequence[str], settings: Settings) -> list[str]:
+def _checked(task_ids: Sequence[str], startup: Startup) -> list[str]:
     """Return the ids as a tool takes them, without repeats; what is none, as it was given.
 
     Raises:
@@ -116,7 +117,9 @@ def _checked(task_ids: Sequence[str], settings: Settings) -> list[str]:
     """
     ids = list(dict.fromkeys(find_task_id(text) or text.strip() for text in task_ids))
     if len(ids) == 1:
-        check_arguments(retrieve_task.tool(settings), {"task_id": ids[0]}, settings)
+        settings = startup.settings
+        tool = retrieve_task.tool(settings)
+        check_arguments(tool, {"task_id": ids[0]}, settings, startup.redactor)
     return ids
 
 
@@ -158,9 +161,10 @@ class _Lookup:
 
 @dataclass(frozen=True, slots=True)
 class _Output:
-    """Prints what came of a look-up, for a person or as one JSON object."""
+    """Prints what came of a look-up, for a person or as one JSON object, without tokens."""
 
     settings: Settings
+    redactor: Redactor
     as_json: bool
 
     def known(self, ids: Sequence[str], known: LookupResult) -> None:
@@ -168,10 +172,10 @@ class _Output:
         if self.as_json:
             self._print_json(self._summary(ids, known).as_data())
             return
-        paragraphs = [_block(task_id, known) for task_id in ids]
+        paragraphs = [_block(task_id, known, self.redactor) for task_id in ids]
         if len(ids) > 1:
             paragraphs.append(_counts(ids, known))
-        print("\n\n".join(paragraphs))
+        print(self.redactor.redact("\n\n".join(paragraphs)))
         if self.settings.sandbox:
             print(("" if len(ids) > 1 else "\n") + SANDBOX_LINE)
 
@@ -192,17 +196,21 @@ class _Output:
             trace = {"trace_id": failure.trace_id} if failure.trace_id else {}
             self._print_json({"error": told | trace})
         else:
-            print(f"hailuo-tasks-mcp: {error_text(failure, 'person')}", file=sys.stderr)
+            text = self.redactor.redact(error_text(failure, "person"))
+            print(f"hailuo-tasks-mcp: {text}", file=sys.stderr)
         return USAGE if isinstance(error, InvalidArgumentsError) else NOT_ALL_SUCCEEDED
 
     def _summary(self, ids: Sequence[str], known: LookupResult) -> TaskSummary | BatchSummary:
         """Return what a model gets."""
         now, max_wait_seconds = time.time(), self.settings.max_wait_seconds
         if len(ids) > 1:
+            # Redacted here, because what is no id is cut, and the cut could go through a token.
+            redact = self.redactor.redact
+            no_ids = {task_id: redact(task_id) for task_id in ids if not find_task_id(task_id)}
             return summarize_batch(
-                ids,
+                [no_ids.get(task_id, task_id) for task_id in ids],
                 known,
-                no_ids=[task_id for task_id in ids if not find_task_id(task_id)],
+                no_ids=no_ids.values(),
                 now=now,
                 max_wait_seconds=max_wait_seconds,
             )
@@ -211,6 +219,7 @@ class _Output:
         return summarize_task(task_id, record, failure, now=now, max_wait_seconds=max_wait_seconds)
 
     def _print_json(self, data: dict[str, Any]) -> None:
+        data = self.redactor.redact_json(data)
         print(compact_json(data | {"sandbox": True} if self.settings.sandbox else data))
 
 
@@ -229,10 +238,10 @@ def _state(task_id: str, known: LookupResult) -> State:
     return classify(known.records.get(task_id))
 
 
-def _block(task_id: str, known: LookupResult) -> str:
+def _block(task_id: str, known: LookupResult, redactor: Redactor) -> str:
     """Return what is known of a task in some lines, its state first."""
     state = _state(task_id, known)
-    lines = [f"{clean_text(task_id, MAX_TASK_ID_LENGTH)}: {state}"]
+    lines = [f"{clean_text(redactor.redact(task_id), MAX_TASK_ID_LENGTH)}: {state}"]
     for label, value in _facts(task_id, state, known):
         lines.append(
             textwrap.fill(

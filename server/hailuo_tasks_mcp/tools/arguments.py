@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.text import clean_text
 
@@ -147,11 +148,15 @@ WaitSeconds = Annotated[
 ]
 
 
-def describe_problems(error: ValidationError) -> str:
+def describe_problems(error: ValidationError, redactor: Redactor) -> str:
     """Return what is wrong with arguments, without repeating their values."""
     problems = []
+
+    def safe(step: int | str) -> str:
+        return clean_text(redactor.redact(str(step)), _MAX_SHOWN_NAME_LENGTH)
+
     for detail in error.errors(include_url=False, include_input=False, include_context=False):
-        name, *path = (clean_text(str(step), _MAX_SHOWN_NAME_LENGTH) for step in detail["loc"])
+        name, *path = map(safe, detail["loc"])
         place = f"`{name}`" + "".join(f" item {int(step) + 1}" for step in path)
         problems.append(f"{place} {_PROBLEMS.get(detail['type'], detail['msg'])}")
     hidden = len(problems) - _MAX_SHOWN_PROBLEMS

@@ -45,6 +45,6 @@ async def poll_with_progress(
             progress = round(min(waited_seconds, wait_seconds), 1)
             # No total: hosts would show how much of the wait is over as how much of the video is
             # made.
-            await context.report_progress(progress, None, message)
+            await context.report_progress(progress, None, context.redactor.redact(message))
 
     return await poll(context.client.look_up, task_ids, wait_seconds=wait_seconds, on_poll=on_poll)

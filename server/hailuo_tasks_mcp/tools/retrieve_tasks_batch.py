@@ -80,10 +80,16 @@ def summarize(
     context: ToolContext, arguments: RetrieveTasksBatchArguments, known: LookupResult
 ) -> BatchSummary:
     """Return the answer of what is known."""
+    # Redacted here, because what is no id is cut, and the cut could go through a token.
+    no_ids = {
+        task_id: context.redactor.redact(task_id)
+        for task_id in arguments.task_ids
+        if not find_task_id(task_id)
+    }
     return summarize_batch(
-        arguments.task_ids,
+        [no_ids.get(task_id, task_id) for task_id in arguments.task_ids],
         known,
-        no_ids=[task_id for task_id in arguments.task_ids if not find_task_id(task_id)],
+        no_ids=no_ids.values(),
         now=context.now(),
         max_wait_seconds=context.settings.max_wait_seconds,
     )

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from hailuo_tasks_mcp.api.client import ApiClient
 from hailuo_tasks_mcp.errors import HailuoTasksError, InvalidArgumentsError
 from hailuo_tasks_mcp.messages import SANDBOX_LINE, error_text
+from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.answers import Answer
 from hailuo_tasks_mcp.tools.arguments import describe_problems
@@ -37,6 +38,7 @@ class ToolContext:
     Attributes:
         client: sends requests to the API, with the caller's token.
         settings: the effective settings.
+        redactor: knows the tokens in use, which no answer may hold.
         now: returns the time, in Unix seconds.
         report_progress: sends a notification of progress, if the caller wants any.
 
@@ -44,6 +46,7 @@ class ToolContext:
 
     client: ApiClient
     settings: Settings
+    redactor: Redactor
     now: Clock
     report_progress: ReportProgress
 
@@ -98,10 +101,11 @@ async def _run(
     tool: Tool, context: ToolContext, arguments: Mapping[str, Any] | None
 ) -> CallToolResult:
     try:
-        checked = check_arguments(tool, arguments, context.settings)
+        checked = check_arguments(tool, arguments, context.settings, context.redactor)
         answer = await tool.run(context, checked)
     except HailuoTasksError as error:
-        return _error_result(error_text(error.failure, "model", repeatable=tool.is_read_only))
+        text = error_text(error.failure, "model", repeatable=tool.is_read_only)
+        return _error_result(context.redactor.redact(text))
     except Exception as error:
         # The protocol's own answer would give the exception's text to the model.
         logger.exception("%s failed", tool.name)
@@ -109,13 +113,18 @@ async def _run(
             error = error.exceptions[0]
         return _error_result(_internal_error(tool, type(error).__name__))
     data = answer.as_data()
+    text = compact_json(data)
+    if context.redactor.redact(text) != text:
+        # The API's words hold none by now, but ids are repeated as they were given.
+        data = context.redactor.redact_json(data)
+        text = compact_json(data)
     # Some hosts show a model only the one, some only the other.
-    return CallToolResult(
-        content=[TextContent(type="text", text=compact_json(data))], structured_content=data
-    )
+    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=data)
 
 
-def check_arguments(tool: Tool, arguments: Mapping[str, Any] | None, settings: Settings) -> Any:
+def check_arguments(
+    tool: Tool, arguments: Mapping[str, Any] | None, settings: Settings, redactor: Redactor
+) -> Any:
     """Return a tool's arguments as its `run` takes them.
 
     Raises:
@@ -128,7 +137,7 @@ def check_arguments(tool: Tool, arguments: Mapping[str, Any] | None, settings: S
         parameters = ", ".join(f"`{name}`" for name in tool.arguments.model_fields)
         parameters = parameters or "no arguments"
         raise InvalidArgumentsError(
-            f"{tool.refusal}: {describe_problems(error)}",
+            f"{tool.refusal}: {describe_problems(error, redactor)}",
             usage=f"{tool.name} takes {parameters}",
         ) from None
 
