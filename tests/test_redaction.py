@@ -37,7 +37,7 @@ HIDDEN = st.sampled_from(["\u200b", "\ufe0f", "\U000e0041", "\x00", "\n", "\u316
         (r"b'\x68ush-hush'", "b'[token]'"),
         ("&#104;ush&#x2D;&amp;#0104;ush;", "[token];"),
         ("at 687573682d68757368 and 687573682D68757368", "at [token] and [token]"),
-        ("ush-hush", "[token]"),
+        ("ush-hush rush-hush", "ush-hush rush-hush"),
         ("&#1201234hush-hush \\uffff&#xffffff;", "&#1201234[token] \\uffff&#xffffff;"),
         ("100% &amp; \\ hush % hush-", "100% &amp; \\ hush % hush-"),
     ],
@@ -117,11 +117,7 @@ def character_references(token: str) -> str:
 def test_a_token_that_reads_as_the_end_of_a_code_is_redacted(before: str) -> None:
     token = "0123456789abcdef0123456789abcdef"
 
-    redacted = Redactor(token).redact(before + token)
-
-    assert redacted.startswith(before)
-    assert redacted.endswith("[token]")
-    assert len(redacted) <= len(before + "1234567[token]")
+    assert Redactor(token).redact(f"{before}{token}!") == f"{before}[token]!"
 
 
 FORMS: list[Callable[[str], str]] = [
@@ -159,10 +155,10 @@ def test_a_token_of_any_characters_is_redacted_in_every_form(
     assert redacted.endswith(after)
 
 
-ESCAPES = st.text(st.sampled_from("%&\\#;ux0145amp"), max_size=7)
+ESCAPES = st.text(st.sampled_from("%&#;ux0145amp"), max_size=7)
 
 
-@given(before=ESCAPES, after=st.text(st.sampled_from("#;ux0145amp")), text=ESCAPES)
+@given(before=ESCAPES, after=st.text(st.sampled_from("#;ux0145amp\\")), text=ESCAPES)
 def test_a_token_with_escapes_of_its_own_is_redacted(before: str, after: str, text: str) -> None:
     token = f"{before}hush-hush-hush-hush{after}"
 

@@ -6,7 +6,7 @@ escaped as in JSON, Python or HTML, in hexadecimal, and in base64 of any text th
 
 import re
 from array import array
-from base64 import b64encode, urlsafe_b64encode
+from binascii import b2a_base64
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +17,9 @@ from hailuo_tasks_mcp.hidden_characters import HIDDEN
 _REPLACEMENT = "[token]"
 # A shorter token could be part of any word.
 _MIN_TOKEN_LENGTH = 8
-# As many of a token's first characters may read as the end of a code: "%" and a token in
-# hexadecimal, "&#" and one that begins with digits.
-_MAX_CODE_LENGTH = 7
+# As many of a token's first characters may read as the end of a code: two of a token in hexadecimal
+# after "%", all of "1234567;" after "&#".
+_MAX_CODE_LENGTH = 8
 
 # All that may stand for one character, or for none: hidden characters; backslashes, with the code
 # of a character after them or without; a percent-encoded byte or a character reference, also one
@@ -72,13 +72,13 @@ class Redactor:
             return text
         decoded = _decoded(text)
         found = [
-            place
+            form
             for forms in self._forms.values()
-            for start, tail in forms
-            if tail in decoded
-            for place in _places(start, tail, decoded)
+            for form in forms
+            # Not "".join(form): its start may not have been read as such.
+            if form[1] in decoded
         ]
-        return _replaced(text, sorted(found)) if found else text
+        return _replaced(text, decoded, found) if found else text
 
     def redact_json(self, value: Any) -> Any:
         """Return a JSON value without tokens in any of its strings but the names of fields."""
@@ -92,14 +92,14 @@ class Redactor:
 
 
 def _forms(token: str) -> set[tuple[str, str]]:
-    """Return what of a decoded text is the token, each in two parts: its start may be missing."""
+    """Return what of a decoded text is the token, each in two parts: start and tail."""
     content = token.encode()
     forms = [token, content.hex()]
     for preceding in range(3):
         # The characters of base64 that the token alone decides, after so many bytes and before any.
         first, end = -(-8 * preceding // 6), 8 * (preceding + len(content)) // 6
-        padded = bytes(preceding) + content + bytes(2)
-        forms += [code(padded)[first:end].decode() for code in (b64encode, urlsafe_b64encode)]
+        code = b2a_base64(bytes(preceding) + content + bytes(2)).decode()[first:end]
+        forms += [code, code.replace("+", "-").replace("/", "_")]
     parts = set()
     for form in map(_decoded, forms):
         # Of a token that is encoded itself, less may be left.
@@ -115,7 +115,8 @@ def _decoded(text: str) -> str:
     In `_offsets` it has its places in the text, so each of its characters stands for one match of
     `_ENCODED`, or one other character.
     """
-    if not text.isascii() or not text.isprintable() or any(mark in text for mark in "%&\\"):
+    plain = text.isascii() and text.isprintable()
+    if not plain or "%" in text or "&" in text or "\\" in text:
         # The only letter of which lower case makes two.
         text = re.sub(_ENCODED, _decoded_character, text).replace("\u0130", "i")
     return text.lower()
@@ -129,30 +130,44 @@ def _decoded_character(match: re.Match[str]) -> str:
     return chr(code) if ord(" ") <= code <= ord("~") and code != ord("\\") else ""
 
 
-def _places(start: str, tail: str, decoded: str) -> Iterator[tuple[int, int]]:
-    """Return the first and the last place of each tail, with what is there of the start."""
-    place = decoded.find(tail)
-    while place >= 0:
-        end = place + len(tail)
-        missing = len(start)
-        while missing and place and decoded[place - 1] == start[missing - 1]:
-            place, missing = place - 1, missing - 1
-        yield place, end - 1
-        place = decoded.find(tail, end)
-
-
-def _replaced(text: str, places: list[tuple[int, int]]) -> str:
-    """Return `text` without what its decoded form has at some places, from first to last."""
+def _replaced(text: str, decoded: str, forms: list[tuple[str, str]]) -> str:
+    """Return `text` without what its decoded form has of these forms of tokens."""
     offsets = _offsets(text)
     encoded = re.compile(_ENCODED)
+    places: list[tuple[int, int]] = []
+    for start, tail in forms:
+        found = decoded.find(tail)
+        while found >= 0:
+            begin = _begin(start, found, text, decoded, offsets)
+            if begin is None:
+                found = decoded.find(tail, found + 1)
+                continue
+            end = found + len(tail)
+            match = encoded.match(text, offsets[end - 1])
+            places.append((begin, match.end() if match else offsets[end - 1] + 1))
+            found = decoded.find(tail, end)
     pieces, end = [], 0
-    for first, last in places:
-        start = offsets[first]
-        if start >= end:
-            pieces += [text[end:start], _REPLACEMENT]
-        match = encoded.match(text, offsets[last])
-        end = max(end, match.end() if match else offsets[last] + 1)
+    for begin, after in sorted(places):
+        if begin >= end:
+            pieces += [text[end:begin], _REPLACEMENT]
+        end = max(end, after)
     return "".join([*pieces, text[end:]])
+
+
+def _begin(start: str, found: int, text: str, decoded: str, offsets: "array[int]") -> int | None:
+    """Return where in `text` a form begins whose tail was found; None if its start is not there.
+
+    What is missing of the start in the decoded text was read as the end of a code before it.
+    """
+    begin = None
+    for missing in range(len(start), -1, -1):
+        first = found - len(start) + missing
+        if first < 0 or not decoded.startswith(start[missing:], first):
+            break
+        end = offsets[first]
+        if text[max(end - missing, 0) : end].lower() == start[:missing]:
+            begin = end - missing
+    return begin
 
 
 def _offsets(text: str) -> "array[int]":

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,6 @@ from hailuo_tasks_mcp.errors import (
     TokenPlaceholderError,
     TokenQuotedError,
 )
-from hailuo_tasks_mcp.redaction import Redactor
 
 if TYPE_CHECKING:
     import httpx
@@ -275,8 +275,7 @@ class Settings:
     def at_base_url(self) -> str:
         """Where the API is, for a message: nothing where it is as usual."""
         usual = self.api_base_url == VARIABLES["api_base_url"].default
-        # A gateway may want the token in its path.
-        return "" if usual else f" at {Redactor(self.api_token).redact(self.api_base_url)}"
+        return "" if usual else f" at {_without_token(self.api_base_url, self.api_token)}"
 
 
 VARIABLES: Mapping[str, Variable] = {
@@ -318,6 +317,15 @@ def effective_settings(environ: Mapping[str, str]) -> Settings:
             details = {**error.failure.details, "variable": variable.name}
             problems.append(replace(error.failure, details=details))
     return Settings(**values, problem=_in_one(problems), problems=tuple(problems))
+
+
+@lru_cache
+def _without_token(base_url: str, token: str | None) -> str:
+    """Return a base URL to show: a gateway may want the token in it."""
+    # Here, because `--help` does not need it.
+    from hailuo_tasks_mcp.redaction import Redactor  # noqa: PLC0415
+
+    return Redactor(token).redact(base_url)
 
 
 def _in_one(problems: Sequence[Failure]) -> Failure | None:

@@ -113,13 +113,14 @@ async def _run(
             error = error.exceptions[0]
         return _error_result(_internal_error(tool, type(error).__name__))
     data = answer.as_data()
-    text = compact_json(data)
-    if context.redactor.redact(text) != text:
-        # The API's words hold none by now, but ids are repeated as they were given.
+    given = compact_json(checked.model_dump())
+    if context.redactor.redact(given) != given:
+        # What the API said holds no token by now, but arguments are repeated as they were given.
         data = context.redactor.redact_json(data)
-        text = compact_json(data)
     # Some hosts show a model only the one, some only the other.
-    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=data)
+    return CallToolResult(
+        content=[TextContent(type="text", text=compact_json(data))], structured_content=data
+    )
 
 
 def check_arguments(
