@@ -37,5 +37,9 @@ class SimulatedTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._seconds
 
+    def block(self, seconds: float) -> None:
+        """Let time pass in which nothing else runs, as in a callback that takes so long."""
+        self._pass(seconds)
+
     def _pass(self, seconds: float) -> None:
         self._seconds += seconds

@@ -33,6 +33,7 @@ from helpers import (
     settings,
     succeeded,
 )
+from simulated_time import SimulatedTimeLoop
 
 ERRORS = example("errors")
 # The sandbox's running task is 20 s old when it begins, and takes 69.1 s.
@@ -799,3 +800,26 @@ async def test_the_effective_maximum_wait_is_published_and_enforced() -> None:
     assert waited == 120
     assert "wait_seconds=120" in answer["next_step"]
     assert "must be 0 to 120" in error_of(refused)
+
+
+@pytest.mark.parametrize(
+    ("busy_until", "answered_at"), [(50.2, 51.5), (50.9, 50.9), (51.4, 51.4), (53.0, 53.0)]
+)
+async def test_a_busy_moment_makes_an_answer_no_later_than_it_lasts(
+    busy_until: float, answered_at: float
+) -> None:
+    api = TimedApi({"t": FOREVER})
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SimulatedTimeLoop)
+
+    def be_busy() -> None:
+        loop.block(busy_until - clock())
+        # No longer answers.
+        api.latency = 10_000
+
+    loop.call_at(49, be_busy)
+
+    answer = data_of(await wait_for(api, "t"))
+
+    assert answer["state"] == "processing"
+    assert clock() == pytest.approx(answered_at)

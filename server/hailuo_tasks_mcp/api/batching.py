@@ -6,6 +6,7 @@ call this a group commit.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -93,8 +94,8 @@ class LookupQueue:
     def __init__(self, send: Callable[[Group], Coroutine[Any, Any, None]]) -> None:
         self._send = send
         self._lookups: dict[tuple[str, str], _Lookup] = {}
-        # In the order of arrival.
-        self._waiting: dict[_Lookup, None] = {}
+        # In the order of arrival; a dict takes the longer to find its first key, the more were taken.
+        self._waiting: OrderedDict[_Lookup, None] = OrderedDict()
         self._in_flight: dict[Group, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
 

@@ -6,7 +6,8 @@ from typing import Literal
 ServiceName = Literal["hailuo", "minimax"]
 
 
-@dataclass(frozen=True, slots=True)
+# Compared by identity, because there is one of each, and a look-up hashes it for every id.
+@dataclass(frozen=True, slots=True, eq=False)
 class Service:
     """One service.
 

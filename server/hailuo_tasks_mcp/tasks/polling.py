@@ -79,10 +79,12 @@ async def poll(
     clock = asyncio.get_running_loop().time
     start = fetch_at = clock()
     end = start + wait_seconds
+    give_up_at = end + _LAST_FETCH_SECONDS if wait_seconds else start + LOOKUP_SECONDS
     known = LookupResult({}, {})
     open_ids = task_ids
     while True:
-        remaining_seconds = end + _LAST_FETCH_SECONDS - fetch_at if wait_seconds else LOOKUP_SECONDS
+        # Not counted from when it was due: where much goes on at once, a timer can be late.
+        remaining_seconds = give_up_at - max(fetch_at, clock())
         known = await _fetch_more(
             fetch,
             open_ids,
@@ -106,7 +108,7 @@ async def poll(
         wake_at = end if over else fetch_at - COLLECT_SECONDS
         await asyncio.sleep(wake_at - now)
         known = _after_pause(known, clock() - now)
-        if over:
+        if over or clock() > end + _LAST_FETCH_SECONDS / 2:
             # There is no time left for another fetch; the rest of the wait is over too.
             break
     _raise_if_nothing_known(known, task_ids, wait_seconds)
