@@ -115,7 +115,8 @@ async def measure(name: str, server: Server, counts: Counting, calls: list[Json]
         f"{name}: {answered} of {len(calls)} answered in {seconds:.2f} s, "
         f"{counts.requests - before[0]} requests, {counts.refused - before[1]} refused, "
         f"{processor_seconds(server) - cpu_before:.2f} s of processor time; "
-        f"{statistics.median(late_seconds):.2f} s late at the median, {max(late_seconds):.2f} s at worst"
+        f"late by {statistics.median(late_seconds):.2f} s at the median, "
+        f"{max(late_seconds):.2f} s at worst"
     )
 
 

@@ -3,12 +3,15 @@
 import io
 import json
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from hailuo_tasks_mcp.cli import retrieve
+from hailuo_tasks_mcp.cli.id_list import MAX_BYTES, read_ids
 from hailuo_tasks_mcp.cli.main import main
+from hailuo_tasks_mcp.errors import InvalidArgumentsError
 from helpers import startup, task_ids
 from two_services import TwoServices
 
@@ -84,7 +87,7 @@ def test_ids_of_arguments_come_before_those_of_a_file(
     assert len(asked(api)) == 3
 
 
-def test_any_number_of_ids_is_looked_up_a_hundred_in_a_request(
+def test_thousands_of_ids_are_looked_up_a_hundred_in_a_request(
     api: TwoServices, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ids = task_ids(1234)
@@ -144,3 +147,61 @@ def test_a_closed_stdin_has_no_ids(
     assert main(["retrieve", "--sandbox", "-"]) == 2
 
     assert "there is no task id on stdin" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("contents", "words"),
+    [
+        (b"a\n" * 1_000_000, "at most 10000 ids"),
+        (b"?,;" * 2_000_000, "at most 10000 ids"),
+        (b"a" * 8_000_001, "more than 8 MB"),
+        (b"# " * 5_000_000, "more than 8 MB"),
+    ],
+    ids=["ids", "punctuation", "one word", "a comment"],
+)
+@pytest.mark.parametrize("file", ["-", "ids"])
+def test_a_list_that_is_too_long_is_refused_without_being_taken_apart(
+    contents: bytes,
+    words: str,
+    file: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("ids").write_bytes(contents)
+    pipe(monkeypatch, contents)
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidArgumentsError, match=words):
+            read_ids([], file)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    # The bytes, the text, and the text without comments.
+    assert peak_bytes < 4 * MAX_BYTES
+
+
+def test_an_endless_stdin_is_not_read_to_its_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Endless(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            assert size is not None
+            assert size > 0
+            return b"a" * size
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Endless()))
+
+    assert main(["retrieve", "--sandbox", "-"]) == 2
+
+    assert "more than 8 MB" in capsys.readouterr().err
+
+
+def test_more_arguments_than_are_taken_at_once_are_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["retrieve", "--sandbox", *task_ids(10_001)]) == 2
+
+    assert "at most 10000 ids" in capsys.readouterr().err

@@ -1,22 +1,30 @@
 """The two tools as a host sees and calls them, in memory."""
 
+import re
+import tracemalloc
 from typing import Any
 
 import httpx
 import pytest
 from mcp import Client
 
+from hailuo_tasks_mcp.errors import InvalidArgumentsError
 from hailuo_tasks_mcp.server import create_server
+from hailuo_tasks_mcp.tools.catalog import tools_for
+from hailuo_tasks_mcp.tools.tool import check_arguments
 from helpers import (
     DOCUMENTED_ID,
     NOW,
     TIMED_ID,
+    Json,
     PagingApi,
     ScriptedApi,
     call,
     data_of,
     error_of,
     example,
+    model_text,
+    raises,
     settings,
     succeeded,
     task_ids,
@@ -532,7 +540,7 @@ async def test_an_id_is_trimmed() -> None:
         ("retrieve_tasks_batch", {"task_ids": {"a": 1}}, "`task_ids` must be a list of strings"),
         ("retrieve_tasks_batch", {"task_ids": "[" * 5000}, "takes 1 to 100 different ids"),
         ("retrieve_tasks_batch", {"task_ids": "{}: ..."}, "in one call, not 0"),
-        ("retrieve_tasks_batch", {"task_ids": ["a"] * 10_001}, "in one call, not 10001"),
+        ("retrieve_tasks_batch", {"task_ids": ["a"] * 1_001}, "in one call, not 1001"),
         ("retrieve_tasks_batch", {"task_ids": ["a", 7]}, "`task_ids` item 2 must be a string"),
         ("retrieve_tasks_batch", {"task_ids": [7] * 9}, "item 3 must be a string; and 6 more"),
     ],
@@ -584,3 +592,55 @@ async def test_an_error_of_the_api_reaches_the_model_in_words() -> None:
     error = error_of(await call("retrieve_tasks_batch", {"task_ids": ["a"]}, api))
 
     assert error.startswith("The account's balance is used up (HTTP 403, used_up:")
+
+
+MILLION = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "words"),
+    [
+        ("retrieve_tasks_batch", {"task_ids": ["?"] * MILLION}, "not 1000000"),
+        ("retrieve_tasks_batch", {"task_ids": [7] * MILLION}, "not 1000000"),
+        ("retrieve_tasks_batch", {"task_ids": [None] * MILLION}, "not 1000000"),
+        ("retrieve_tasks_batch", {"task_ids": [[["a"]]] * MILLION}, "not 1000000"),
+        ("retrieve_tasks_batch", {"task_ids": "a?," * MILLION}, "not 3000000 characters of text"),
+        ("retrieve_tasks_batch", {"task_ids": "-" * MILLION}, "not 1000000 characters of text"),
+        ("retrieve_tasks_batch", {str(n): n for n in range(MILLION)}, "1000000 arguments"),
+        ("retrieve_task", {str(n): n for n in range(MILLION)}, "1000000 arguments"),
+        ("retrieve_task", {"task_id": "a" * MILLION}, "at most 128 characters long"),
+        ("retrieve_task", {"task_id": [7] * MILLION}, "must be a string"),
+        ("retrieve_task", {"task_id": f"{DOCUMENTED_ID} " * MILLION}, "holds several"),
+        ("retrieve_task", {"task_id": "a", "wait_seconds": 10**4000}, "must be 0 to 50"),
+        ("retrieve_task", {"task_id": "a", "wait_seconds": 1e400}, "must be a whole number"),
+        ("retrieve_task", {"task_id": "a", "wait_seconds": "9" * MILLION}, "a whole number"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_million_bad_values_are_refused_before_anything_is_made_of_each(
+    tool: str, arguments: Json, words: str
+) -> None:
+    (checked,) = (each for each in tools_for(settings()) if each.name == tool)
+
+    tracemalloc.start()
+    try:
+        with raises(InvalidArgumentsError, re.escape(words)) as caught:
+            check_arguments(checked, arguments, settings())
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len(model_text(caught.value)) < 300
+    # A copy of the longest text alone has 37 MB; one byte for each value has 1 MB.
+    assert peak_bytes < MILLION
+
+
+async def test_a_long_text_among_ids_is_answered_in_a_few_words() -> None:
+    arguments = {"task_ids": [f"{DOCUMENTED_ID} " * 1000, "a" * MILLION, "c"]}
+
+    result = await call(
+        "retrieve_tasks_batch", arguments, ScriptedApi(httpx.Response(200, json={}))
+    )
+
+    assert data_of(result)["counts"] == {"not_found": 3}
+    assert len(text_of(result)) < 1500

@@ -94,7 +94,7 @@ class LookupQueue:
     def __init__(self, send: Callable[[Group], Coroutine[Any, Any, None]]) -> None:
         self._send = send
         self._lookups: dict[tuple[str, str], _Lookup] = {}
-        # In the order of arrival; a dict takes the longer to find its first key, the more were taken.
+        # In the order of arrival. Of a dict, the first key is found the later, the more were taken.
         self._waiting: OrderedDict[_Lookup, None] = OrderedDict()
         self._in_flight: dict[Group, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None

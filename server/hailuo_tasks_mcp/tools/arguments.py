@@ -45,7 +45,9 @@ _AROUND_AN_ID = " \t\r\n\"'`<>()[]{}“”‘’「」"
 # More of a text is not searched for an id.
 _MAX_SEARCHED_LENGTH = 2_000
 # More values are refused by their number alone, however often they repeat one another.
-_MAX_GIVEN_IDS = 10_000
+_MAX_GIVEN_IDS = 1_000
+# What so many take as one string, with what is around each; a longer one is not split.
+_MAX_GIVEN_LENGTH = _MAX_GIVEN_IDS * (MAX_TASK_ID_LENGTH + 16)
 
 
 def find_task_id(text: str) -> str | None:
@@ -67,11 +69,13 @@ def _one_task_id(text: str) -> str:
     task_id = find_task_id(text)
     if task_id is not None:
         return task_id
-    if not text.strip():
+    if not text or text.isspace():
         raise PydanticCustomError("string_too_short", "")
-    if len(_UUID.findall(text[:_MAX_SEARCHED_LENGTH])) > 1:
+    searched = text[:_MAX_SEARCHED_LENGTH]
+    uuids = _UUID.findall(searched)
+    if len(uuids) > 1:
         raise PydanticCustomError("several_ids", "")
-    too_long = len(text.strip()) > MAX_TASK_ID_LENGTH and not _UUID.search(text)
+    too_long = len(searched.strip()) > MAX_TASK_ID_LENGTH and not uuids
     raise PydanticCustomError("string_too_long" if too_long else "string_pattern_mismatch", "")
 
 
@@ -87,6 +91,12 @@ _NO_ID = re.compile(r"[\W_]*|(task[_-]?)?ids?\s*[:=]?", re.IGNORECASE)
 def _split_ids(value: object) -> object:
     """Split a list that arrived as one string: JSON, "a, b", or a bare id."""
     if isinstance(value, str):
+        if len(value) > _MAX_GIVEN_LENGTH:
+            raise PydanticCustomError(
+                "ids_length",
+                "takes 1 to {maximum} different ids in one call, not {length} characters of text",
+                {"maximum": MAX_TASK_IDS, "length": len(value)},
+            )
         parts = _ID_SEPARATORS.split(value)
         value = [part for part in parts if not _NO_ID.fullmatch(part)]
     if isinstance(value, list) and len(value) > _MAX_GIVEN_IDS:
@@ -95,8 +105,12 @@ def _split_ids(value: object) -> object:
 
 
 def _deduplicate(texts: list[str]) -> list[str]:
-    """Return each id once; what is none is kept as it came, because it is answered as such."""
-    unique = list(dict.fromkeys(find_task_id(text) or text.strip() for text in texts))
+    """Return each id once; what is none is kept, because it is answered as such.
+
+    Of a text that is too long to be searched, so much is kept that it stays so.
+    """
+    kept = _MAX_SEARCHED_LENGTH + 1
+    unique = list(dict.fromkeys(find_task_id(text) or text.strip()[:kept] for text in texts))
     if not 1 <= len(unique) <= MAX_TASK_IDS:
         raise _wrong_count(len(unique))
     return unique
@@ -155,12 +169,13 @@ def describe_problems(error: ValidationError, redactor: Redactor) -> str:
     def safe(step: int | str) -> str:
         return clean_text(redactor.redact(str(step)), _MAX_SHOWN_NAME_LENGTH)
 
-    for detail in error.errors(include_url=False, include_input=False, include_context=False):
+    details = error.errors(include_url=False, include_input=False, include_context=False)
+    for detail in details[:_MAX_SHOWN_PROBLEMS]:
         name, *path = map(safe, detail["loc"])
         place = f"`{name}`" + "".join(f" item {int(step) + 1}" for step in path)
         problems.append(f"{place} {_PROBLEMS.get(detail['type'], detail['msg'])}")
-    hidden = len(problems) - _MAX_SHOWN_PROBLEMS
-    shown = "; ".join(problems[:_MAX_SHOWN_PROBLEMS])
+    hidden = len(details) - len(problems)
+    shown = "; ".join(problems)
     return shown + (f"; and {hidden} more" if hidden > 0 else "")
 
 

@@ -22,6 +22,9 @@ from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.answers import Answer
 from hailuo_tasks_mcp.tools.arguments import describe_problems
 
+# More arguments are refused by their number alone: each one that is unknown is an error of its own.
+_MAX_GIVEN_ARGUMENTS = 100
+
 logger = logging.getLogger(__name__)
 
 Clock = Callable[[], float]
@@ -132,15 +135,20 @@ def check_arguments(
         InvalidArgumentsError: it does not take these.
 
     """
+    given = arguments or {}
+    if len(given) > _MAX_GIVEN_ARGUMENTS:
+        raise _refused(tool, f"{len(given)} arguments were given")
     try:
-        return tool.arguments.model_validate(arguments or {}, context=settings)
+        return tool.arguments.model_validate(given, context=settings)
     except ValidationError as error:
-        parameters = ", ".join(f"`{name}`" for name in tool.arguments.model_fields)
-        parameters = parameters or "no arguments"
-        raise InvalidArgumentsError(
-            f"{tool.refusal}: {describe_problems(error, redactor)}",
-            usage=f"{tool.name} takes {parameters}",
-        ) from None
+        raise _refused(tool, describe_problems(error, redactor)) from None
+
+
+def _refused(tool: Tool, problems: str) -> InvalidArgumentsError:
+    names = ", ".join(f"`{name}`" for name in tool.arguments.model_fields)
+    return InvalidArgumentsError(
+        f"{tool.refusal}: {problems}", usage=f"{tool.name} takes {names or 'no arguments'}"
+    )
 
 
 def compact_json(data: Any) -> str:
