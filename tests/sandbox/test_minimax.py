@@ -63,7 +63,7 @@ class Sandbox:
         self.start = start
         app = create_sandbox(now=lambda: self.start + clock(), **options)
         self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(app), base_url="http://sandbox"
+            transport=httpx.ASGITransport(app), base_url="http://localhost"
         )
 
     async def post(self, path: str, body: Any, token: str | None = "sandbox") -> httpx.Response:

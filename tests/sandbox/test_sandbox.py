@@ -12,6 +12,7 @@ from hailuo_tasks_mcp.sandbox.tasks import FAILED_TASK_ID, RUNNING_TASK_ID
 from hailuo_tasks_mcp.server import create_server
 from helpers import DOCUMENTED_ID, TIMED_ID, call, data_of, error_of, example, settings, task_ids
 
+IN_PROCESS = {"api_token": "sandbox", "api_base_url": "http://localhost"}
 START = 1_800_000_000.0
 
 
@@ -35,7 +36,7 @@ class Sandbox:
     async def post(self, path: str, body: Any, token: str | None = "sandbox") -> httpx.Response:
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
         async with httpx.AsyncClient(
-            transport=self.transport, base_url="http://sandbox", headers=headers
+            transport=self.transport, base_url="http://localhost", headers=headers
         ) as client:
             content = body if isinstance(body, bytes) else json.dumps(body)
             return await client.post(path, content=content)
@@ -47,9 +48,7 @@ class Sandbox:
 
     async def answer(self, tool: str, **arguments: Any) -> dict[str, Any]:
         """Return the answer of a server whose API is this sandbox."""
-        return data_of(
-            await call(tool, arguments, self.transport, now=self.clock, api_token="sandbox")
-        )
+        return data_of(await call(tool, arguments, self.transport, now=self.clock, **IN_PROCESS))
 
     async def create(self, **body: Any) -> str:
         response = await self.post("/hailuo/videos", {"action": "generate", "async": True, **body})
@@ -146,7 +145,9 @@ async def test_other_errors_follow_the_contracts_list(
 
 
 async def test_a_get_is_no_api(sandbox: Sandbox) -> None:
-    async with httpx.AsyncClient(transport=sandbox.transport, base_url="http://sandbox") as client:
+    async with httpx.AsyncClient(
+        transport=sandbox.transport, base_url="http://localhost"
+    ) as client:
         response = await client.get("/hailuo/tasks")
 
     assert same_json(response.json(), example("errors")["404 no_api"])
@@ -281,7 +282,8 @@ async def test_fifty_of_its_tasks_are_all_returned(sandbox: Sandbox) -> None:
 
 
 async def test_a_token_of_the_real_api_is_rejected(sandbox: Sandbox) -> None:
-    async with Client(create_server(settings(), transport=sandbox.transport)) as client:
+    here = settings(api_base_url=IN_PROCESS["api_base_url"])
+    async with Client(create_server(here, transport=sandbox.transport)) as client:
         error = error_of(await client.call_tool("retrieve_task", {"task_id": "t"}))
 
     assert "The API rejected the token" in error

@@ -38,6 +38,7 @@ from simulated_time import SimulatedTimeLoop
 ERRORS = example("errors")
 # The sandbox's running task is 20 s old when it begins, and takes 69.1 s.
 SANDBOX_ENDS_AFTER_SECONDS = 49.1
+IN_SANDBOX: Json = {"api_token": SANDBOX_TOKEN, "api_base_url": "http://localhost"}
 FOREVER = math.inf
 DOWN = httpx.Response(503, json={"error": {"code": "api_error"}})
 TOKEN_REJECTED = httpx.Response(401, json=ERRORS["401"])
@@ -242,7 +243,7 @@ async def test_a_batch_that_still_runs_is_answered_as_it_is() -> None:
 async def test_a_sandbox_task_is_polled_to_its_end() -> None:
     transport = httpx.ASGITransport(create_sandbox(now=unix_time))
 
-    answer = data_of(await wait_for(transport, RUNNING_TASK_ID, api_token=SANDBOX_TOKEN))
+    answer = data_of(await wait_for(transport, RUNNING_TASK_ID, **IN_SANDBOX))
 
     assert answer["state"] == "succeeded"
     assert SANDBOX_ENDS_AFTER_SECONDS <= clock() <= 50
@@ -252,7 +253,7 @@ async def test_a_batch_in_the_sandbox_is_polled_to_its_end() -> None:
     transport = httpx.ASGITransport(create_sandbox(now=unix_time))
 
     answer = data_of(
-        await wait_for(transport, RUNNING_TASK_ID, FAILED_TASK_ID, "gone", api_token=SANDBOX_TOKEN)
+        await wait_for(transport, RUNNING_TASK_ID, FAILED_TASK_ID, "gone", **IN_SANDBOX)
     )
 
     assert answer["counts"] == {"succeeded": 1, "failed": 1, "not_found": 1}

@@ -15,8 +15,10 @@ import time
 from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from hailuo_tasks_mcp.sandbox.errors import (
@@ -38,11 +40,13 @@ SANDBOX_TOKEN = "sandbox"  # noqa: S105 - valid in the sandbox only
 # What a server's settings are read from when a sandbox in its own process answers it.
 SANDBOX_ENVIRONMENT = {TOKEN_VARIABLE: SANDBOX_TOKEN, BASE_URL_VARIABLE: "http://localhost"}
 
+# By any other name, a web page could have its own name resolved to this machine, and read answers.
+HOSTS = ("127.0.0.1", "localhost", "[::1]")
 MAX_IN_FLIGHT = 5
 MAX_BODY_BYTES = 64_000
 
 Answer = Callable[[Json], JSONResponse]
-Endpoint = Callable[[Request], Awaitable[JSONResponse]]
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def create_sandbox(
@@ -81,6 +85,7 @@ def create_sandbox(
             for path, answer in answers.items()
         ],
         exception_handlers={404: on_elsewhere, 405: on_elsewhere},
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False)],
     )
     app.router.redirect_slashes = False
     return app
@@ -102,7 +107,10 @@ class _Gateway:
     def endpoint(self, path: str, answer: Answer) -> Endpoint:
         """Return what answers the requests to a path that may reach its service."""
 
-        async def on_request(request: Request) -> JSONResponse:
+        async def on_request(request: Request) -> Response:
+            if "origin" in request.headers:
+                # Only a browser says on whose behalf it asks.
+                return PlainTextResponse("The sandbox answers no web pages.", status_code=403)
             code = _token_error(request.headers.get("authorization", ""))
             if code is not None:
                 await self._take_time()
@@ -116,6 +124,9 @@ class _Gateway:
                 body = await _body(request)
                 await self._take_time()
                 return answer(body) if isinstance(body, dict) else bad_body(path, body)
+            except ClientDisconnect:
+                # Nobody reads what is returned.
+                return bad_body(path, NOT_AN_OBJECT)
             finally:
                 self._in_flight -= 1
 

@@ -9,6 +9,7 @@ from hailuo_tasks_mcp.sandbox.tasks import (
     DOCUMENTED_TASK_ID,
     DOCUMENTED_TIMED_TASK_ID,
     FAILED_TASK_ID,
+    MAX_KEPT_TEXT_LENGTH,
     RUN_SECONDS,
     RUNNING_TASK_ID,
     Json,
@@ -25,6 +26,13 @@ Outcome = Literal["succeeded", "failed", "unavailable"]
 # The default comes first.
 MODELS = ("minimax-t2v", "minimax-i2v", "minimax-i2v-director")
 MODELS_FROM_IMAGE = MODELS[1:]
+
+_KEPT_LENGTHS = {
+    "action": 100,
+    "prompt": MAX_KEPT_TEXT_LENGTH,
+    "model": 100,
+    "first_image_url": MAX_KEPT_TEXT_LENGTH,
+}
 
 # What every record carries for the platform's own use.
 _API_ID = "d5af91f6-a7ec-4015-b0a5-d25051158470"
@@ -129,6 +137,7 @@ class HailuoTasks:
 
     def create(self, request: Json, *, finished: bool) -> HailuoTask:
         """Create a task; the run of one that is `finished` has ended already."""
+        request = _kept(request)
         model = request.get("model", MODELS[0])
         outcome: Outcome = "succeeded"
         if model not in MODELS:
@@ -148,6 +157,14 @@ class HailuoTasks:
         )
         self._tasks.add(task)
         return task
+
+
+def _kept(request: Json) -> Json:
+    """Return what a task keeps of its request: the parameters of a video, within bounds."""
+    texts = {name: request.get(name) for name in _KEPT_LENGTHS}
+    return {
+        name: text[: _KEPT_LENGTHS[name]] for name, text in texts.items() if isinstance(text, str)
+    }
 
 
 def _first_tasks(now: float, running_since_seconds: float) -> list[HailuoTask]:

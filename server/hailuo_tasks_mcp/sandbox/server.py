@@ -1,9 +1,12 @@
 """Serves the sandbox over HTTP on 127.0.0.1."""
 
+import asyncio
 import socket
 
+import h11
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from hailuo_tasks_mcp.installation import own_command, shell_command
 from hailuo_tasks_mcp.sandbox.app import SANDBOX_TOKEN, create_sandbox
@@ -23,6 +26,40 @@ from hailuo_tasks_mcp.sandbox.tasks import (
 )
 from hailuo_tasks_mcp.settings import BASE_URL_VARIABLE, TOKEN_VARIABLE
 
+MAX_CONNECTIONS = 100
+MAX_HEAD_BYTES = 16_000
+REQUEST_SECONDS = 10.0
+"""How long a request may take to arrive, its body included."""
+
+
+class _Protocol(H11Protocol):
+    """Ends a connection on which a request takes too long; uvicorn bounds only the pause before."""
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        if self.conn.their_state is h11.DONE:
+            self._stop()
+        elif self._timer is None:
+            self._timer = self.loop.call_later(REQUEST_SECONDS, self.transport.abort)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
 
 def bind_sandbox(port: int) -> socket.socket:
     """Open a listening socket on 127.0.0.1; port 0 picks a free one.
@@ -40,8 +77,19 @@ def url_of(listener: socket.socket) -> str:
 
 
 def sandbox_server(app: Starlette) -> uvicorn.Server:
-    """Return the HTTP server for a sandbox, which logs warnings only."""
-    return uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+    """Return the HTTP server for a sandbox, which logs errors only."""
+    config = uvicorn.Config(
+        app,
+        http=_Protocol,
+        ws="none",
+        lifespan="off",
+        # A warning for each malformed request would let anyone fill the terminal.
+        log_level="error",
+        proxy_headers=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+    )
+    return uvicorn.Server(config)
 
 
 def serve_sandbox(port: int) -> None:

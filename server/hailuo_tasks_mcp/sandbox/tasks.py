@@ -25,11 +25,15 @@ H3_RUN_SECONDS = {"768P": 100.0, "2K": 417.0}
 
 DEFAULT_RUNNING_SINCE_SECONDS = 20.0
 
-# How many records a batch has that does not say how many it wants.
+# How many records a batch has that does not say how many it wants, and at most.
 _PAGE_SIZE = 12
+_MAX_PAGE_SIZE = 100
 
-MAX_MADE_TASKS = 10_000
+# Together below 20 MB: a task of Hailuo keeps two such texts, of at most 4 bytes a character.
+MAX_MADE_TASKS = 1_000
 """How many tasks of a service are kept, beside those that it starts with."""
+MAX_KEPT_TEXT_LENGTH = 2_000
+"""How much is kept of a prompt or URL."""
 
 Json = dict[str, Any]
 
@@ -84,7 +88,7 @@ class TaskStore(Generic[TaskType]):
 def page_of(body: Json) -> slice:
     """Return which of the records, newest first, a request for several asks for."""
     limit, offset = _whole(body.get("limit"), _PAGE_SIZE), _whole(body.get("offset"), 0)
-    return slice(offset, offset + limit)
+    return slice(offset, offset + min(limit, _MAX_PAGE_SIZE))
 
 
 def _whole(value: object, default: int) -> int:
