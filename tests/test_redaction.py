@@ -188,3 +188,10 @@ def test_a_text_without_the_token_is_unchanged(text: str) -> None:
 def test_a_long_text_of_nothing_but_escapes_is_read_once(text: str) -> None:
     # Read again from each of its characters, it would take hours.
     assert Redactor("hush-hush").redact(text) == text
+
+
+def test_of_a_token_that_decodes_to_a_short_one_only_the_encoded_forms_are_redacted() -> None:
+    redactor = Redactor("%41%42%43")
+
+    assert redactor.redact("abc %41%42%43 ABC") == "abc %41%42%43 ABC"
+    assert redactor.redact(b64encode(b"%41%42%43").decode()) == "[token]"
