@@ -9,6 +9,7 @@ import pytest
 from mcp import Client
 
 from hailuo_tasks_mcp.errors import InvalidArgumentsError
+from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.server import create_server
 from hailuo_tasks_mcp.tools.catalog import tools_for
 from hailuo_tasks_mcp.tools.tool import check_arguments
@@ -625,7 +626,7 @@ def test_a_million_bad_values_are_refused_before_anything_is_made_of_each(
     tracemalloc.start()
     try:
         with raises(InvalidArgumentsError, re.escape(words)) as caught:
-            check_arguments(checked, arguments, settings())
+            check_arguments(checked, arguments, settings(), Redactor())
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
