@@ -1,22 +1,28 @@
 """The process boundary: every protocol revision, and a clean end, over real pipes."""
 
+import asyncio
+import codecs
 import json
+import os
 import signal
 import socket
+import sys
+from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp.client.stdio import PROCESS_TERMINATION_TIMEOUT
 
-from hailuo_tasks_mcp.transports.stdio import GRACE_SECONDS
-from helpers import DOCUMENTED_ID, TOKEN, listening
+from hailuo_tasks_mcp.transports.stdio import FLUSH_SECONDS, GRACE_SECONDS, MAX_LINE_BYTES
+from helpers import DOCUMENTED_ID, TIMEOUT_SECONDS, TOKEN, listening
 from stdio_process import (
     INITIALIZED,
     MODERN_VERSION,
     ServerProcess,
     envelope,
     initialize,
+    measured_command,
     message,
     server_process,
 )
@@ -168,6 +174,118 @@ async def test_a_host_that_is_gone_leaves_no_traceback() -> None:
     assert (err, server.process.returncode) == ("", 0)
 
 
+async def test_a_server_ends_when_its_host_is_gone_although_stdin_stays_open() -> None:
+    async with server_process("--sandbox", measured=True) as server:
+        await handshake(server)
+        server.stop_reading()
+        await server.process.wait()
+
+        assert (await server.stderr, server.process.returncode) == (b"", 0)
+
+
+ANSWERS_THAT_FILL_A_PIPE = {
+    "calls": [message(number, "tools/call", LOOK_UP) for number in range(1, 200)],
+    # While these wait for stdout, the rest of stdin is not read, nor its end.
+    "bad-lines": [b"junk\n"] * 50_000,
+}
+
+
+@pytest.mark.parametrize("lines", ANSWERS_THAT_FILL_A_PIPE.values(), ids=ANSWERS_THAT_FILL_A_PIPE)
+async def test_a_server_ends_when_stdin_closes_although_nobody_reads_stdout(
+    lines: list[bytes],
+) -> None:
+    reading, writing = os.pipe()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, *measured_command("-m", "hailuo_tasks_mcp"), "--sandbox"),
+        stdin=PIPE,
+        stdout=writing,
+        stderr=PIPE,
+    )
+    os.close(writing)
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            opening = initialize("2025-06-18") + INITIALIZED
+            _, err = await process.communicate(opening + b"".join(lines))
+    finally:
+        os.close(reading)
+
+    assert (err, process.returncode) == (b"", 0)
+
+
+async def test_answers_to_a_full_disk_end_the_server_with_the_reason() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, *measured_command("-m", "hailuo_tasks_mcp"), "--sandbox"),
+        stdin=PIPE,
+        stdout=os.open("/dev/full", os.O_WRONLY),
+        stderr=PIPE,
+    )
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        _, err = await process.communicate(initialize("2025-06-18"))
+
+    assert err == b"hailuo-tasks-mcp: [Errno 28] No space left on device\n"
+    assert process.returncode == 1
+
+
+async def test_non_blocking_pipes_are_served() -> None:
+    # As a host leaves them that shares them with the server.
+    (reading, to_server), (from_server, writing) = os.pipe(), os.pipe()
+    for descriptor in (reading, writing):
+        os.set_blocking(descriptor, False)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, *measured_command("-m", "hailuo_tasks_mcp"), "--sandbox"),
+        stdin=reading,
+        stdout=writing,
+        stderr=PIPE,
+    )
+    os.close(reading)
+    os.close(writing)
+    lines = b"".join(message(number, "tools/call", envelope(**LOOK_UP)) for number in range(200))
+
+    def write() -> None:
+        with os.fdopen(to_server, "wb") as stdin:
+            stdin.write(lines)
+
+    def read() -> bytes:
+        with os.fdopen(from_server, "rb") as stdout:
+            return stdout.read()
+
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        _, out, (_, err) = await asyncio.gather(
+            asyncio.to_thread(write), asyncio.to_thread(read), process.communicate()
+        )
+
+    assert len(out.splitlines()) == 200
+    assert (err, process.returncode) == (b"", 0)
+
+
+async def test_a_log_that_nobody_reads_does_not_stop_the_server() -> None:
+    # More of it than a pipe and the queue hold.
+    lines = [message(number, "tools/call", envelope(**LOOK_UP)) for number in range(2500)]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "hailuo_tasks_mcp", "--sandbox"),
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+        env={**os.environ, "HAILUO_LOG_LEVEL": "DEBUG"},
+        limit=1024,
+    )
+    assert process.stdin
+    assert process.stdout
+    assert process.stderr
+    process.stdin.write(b"".join(lines))
+    process.stdin.close()
+
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        out = await process.stdout.read()
+        await process.wait()
+    logged = await process.stderr.read()
+
+    assert len(out.splitlines()) == len(lines)
+    assert process.returncode == 0
+    # Read by the stream, by the pipe, and not all of it.
+    assert 10 < len(logged.splitlines()) < len(lines)
+
+
 async def test_without_a_token_the_server_starts_and_a_call_says_what_to_set() -> None:
     async with server_process(ACEDATACLOUD_API_TOKEN="${TOKEN}") as server:
         await handshake(server)
@@ -280,7 +398,8 @@ LINES_THAT_ARE_NO_MESSAGES: list[tuple[bytes, tuple[Any, int] | None]] = [
     (b"\xff\xfe\x00", (None, PARSE_ERROR)),
     (b'{"jsonrpc": "2.0", "id": 5, "meth', (None, PARSE_ERROR)),
     (b"[" * 100_000, (None, PARSE_ERROR)),
-    (b"x" * 5_000_000, (None, PARSE_ERROR)),
+    (b"x" * 5_000_000, (None, INVALID_REQUEST)),
+    (b"x" * (MAX_LINE_BYTES - 1), (None, PARSE_ERROR)),
     (b"7", (None, INVALID_REQUEST)),
     (b"null", (None, INVALID_REQUEST)),
     (b"{}", (None, INVALID_REQUEST)),
@@ -309,11 +428,13 @@ LINES_THAT_ARE_NO_MESSAGES: list[tuple[bytes, tuple[Any, int] | None]] = [
     (b'{"jsonrpc": "2.0", "id": 5, "error": {"code": "x"}}', None),
     (b'{"jsonrpc": "2.0", "id": 5, "error": null}', None),
     (b'{"id": true, "method": "ping"}', (None, INVALID_REQUEST)),
+    (b'{"jsonrpc": "2.0", "id": null, "method": "ping", "result": {}}', None),
     (b"", None),
     (b" \t ", None),
     (b'{"jsonrpc": "2.0", "id": 5, "result": 7}', None),
     (b'{"jsonrpc": "2.0", "id": 5, "error": 7}', None),
     (b'{"jsonrpc": "2.0", "method": "x", "params": [1]}', None),
+    (b'{"jsonrpc": "2.0", "method": "x", "params": {"id": 1.5}}', None),
 ]
 
 
@@ -326,6 +447,64 @@ async def test_a_line_that_is_no_message_is_answered_where_it_can_be() -> None:
     received = [(response["id"], response["error"]["code"]) for response in responses]
     assert received == [response for _, response in LINES_THAT_ARE_NO_MESSAGES if response]
     assert (err, server.process.returncode) == ("", 0)
+
+
+@pytest.mark.parametrize("version", ["2025-06-18", MODERN_VERSION])
+async def test_a_request_with_an_id_of_a_wrong_type_is_refused(version: str) -> None:
+    ids = ["1.5", "1.0", "null", "true", "{}", "[]"]
+    params = envelope() if version == MODERN_VERSION else {}
+    lines = [message(7, "tools/list", params).replace(b"7", each.encode(), 1) for each in ids]
+
+    async with server_process("--sandbox") as server:
+        if version == MODERN_VERSION:
+            await server.request(message(1, "tools/list", params))
+        else:
+            await handshake(server, version)
+        notification = message(None, "notifications/initialized", params)
+        responses, err = await server.finish(b"".join(lines) + notification)
+
+    assert [response["id"] for response in responses] == [None] * len(ids)
+    assert {response["error"]["code"] for response in responses} == {INVALID_REQUEST}
+    assert "its id must be a text or a whole number" in responses[0]["error"]["message"]
+    assert err == ""
+
+
+async def test_two_requests_with_one_id_are_both_answered_before_the_end() -> None:
+    lines = [message(1, "tools/call", envelope(**LOOK_UP)) for _ in range(2)]
+
+    async with server_process("--sandbox") as server:
+        responses, err = await server.finish(b"".join(lines))
+
+    assert [response["id"] for response in responses] == [1, 1]
+    assert all(response["result"]["structuredContent"]["final"] for response in responses)
+    assert err == ""
+
+
+async def test_a_byte_order_mark_and_other_line_ends_do_no_harm() -> None:
+    line = message(1, "tools/list", envelope())
+
+    async with server_process("--sandbox") as server:
+        responses, err = await server.finish(
+            codecs.BOM_UTF8 + line.replace(b"\n", b"\r\n") + line.rstrip(b"\n")
+        )
+
+    assert [len(response["result"]["tools"]) for response in responses] == [2, 2]
+    assert err == ""
+
+
+async def test_a_line_that_is_too_long_is_skipped_wherever_it_ends() -> None:
+    too_long = b"x" * (3 * MAX_LINE_BYTES)
+
+    async with server_process("--sandbox") as server:
+        responses, err = await server.finish(
+            too_long + b"\n" + message(1, "tools/list", envelope()) + too_long
+        )
+
+    assert {response["id"] for response in responses} == {None, 1}
+    refused = [response["error"] for response in responses if response["id"] is None]
+    assert [error["code"] for error in refused] == [INVALID_REQUEST] * 2
+    assert "longer than 1048576 bytes" in refused[0]["message"]
+    assert err == ""
 
 
 async def test_thousands_of_bad_lines_do_not_end_the_server() -> None:
@@ -353,4 +532,4 @@ async def test_thousands_of_bad_lines_do_not_end_the_server() -> None:
 
 
 def test_the_grace_period_ends_before_hosts_kill_the_server() -> None:
-    assert GRACE_SECONDS < PROCESS_TERMINATION_TIMEOUT
+    assert GRACE_SECONDS + FLUSH_SECONDS < PROCESS_TERMINATION_TIMEOUT

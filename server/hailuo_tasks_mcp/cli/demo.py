@@ -6,13 +6,14 @@ import json
 import textwrap
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
-
-from mcp import Client, StdioServerParameters
+from typing import TYPE_CHECKING, Any
 
 from hailuo_tasks_mcp import __version__
 from hailuo_tasks_mcp.cli.config import block_for
+from hailuo_tasks_mcp.cli.telemetry import drop_unusable_variables
 from hailuo_tasks_mcp.installation import own_command
+from hailuo_tasks_mcp.logs import log_to_stderr
+from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.sandbox.app import SANDBOX_TOKEN, create_sandbox
 from hailuo_tasks_mcp.sandbox.server import bind_sandbox, sandbox_server, url_of
 from hailuo_tasks_mcp.sandbox.tasks import (
@@ -25,6 +26,9 @@ from hailuo_tasks_mcp.sandbox.tasks import (
 from hailuo_tasks_mcp.settings import BASE_URL_VARIABLE, TOKEN_VARIABLE
 from hailuo_tasks_mcp.tasks.next_steps import RETRIEVE_TASK, RETRIEVE_TASKS_BATCH
 
+if TYPE_CHECKING:
+    from mcp import Client, StdioServerParameters
+
 WRONG_TOKEN = "not-a-token"  # noqa: S105 - no token at all
 _LINE_LENGTH = 76
 _SCREEN_WIDTH = 80
@@ -35,10 +39,15 @@ UNKNOWN_TASK_ID = "00000000-0000-4000-8000-000000000000"
 
 def run(_: argparse.Namespace) -> int:
     """Print the conversation; return 0 if every call was answered as it should be, else 1."""
+    log_to_stderr("WARNING", Redactor())
+    drop_unusable_variables()
     return 0 if asyncio.run(_converse()) else 1
 
 
 async def _converse() -> bool:
+    # Not before now: a variable for OpenTelemetry could stop this import.
+    from mcp import Client  # noqa: PLC0415
+
     async with _sandbox() as base_url:
         print(f"hailuo-tasks-mcp {__version__}, started over stdio")
         print(f"It asks a SANDBOX at {base_url}: all tasks and videos are made up.")
@@ -77,8 +86,10 @@ async def _sandbox() -> AsyncIterator[str]:
             await serving
 
 
-def _server(base_url: str, token: str) -> StdioServerParameters:
+def _server(base_url: str, token: str) -> "StdioServerParameters":
     """Return how to start the server, as `config` would have a host start it."""
+    from mcp import StdioServerParameters  # noqa: PLC0415
+
     command, *arguments = own_command()
     return StdioServerParameters(
         command=command,
@@ -87,7 +98,7 @@ def _server(base_url: str, token: str) -> StdioServerParameters:
     )
 
 
-async def _call(client: Client, tool: str, arguments: dict[str, Any]) -> bool:
+async def _call(client: "Client", tool: str, arguments: dict[str, Any]) -> bool:
     """Make a call, print what a model would read, and return whether it went well."""
     _print_wrapped(f"> {tool} {json.dumps(arguments)}", "    ")
     result = await client.call_tool(tool, arguments, progress_callback=_print_progress)

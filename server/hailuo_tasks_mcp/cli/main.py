@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from hailuo_tasks_mcp import __version__
+from hailuo_tasks_mcp.cli.streams import open_closed_streams, output_errors_told, take_any_text
 from hailuo_tasks_mcp.settings import VARIABLES
 
 SERVE = "serve"
@@ -40,18 +41,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         # at once, by the signal itself, without waiting for a thread that blocks on stdin and
         # without a traceback, even during the imports of the command.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    options = _parser().parse_args(argv)
-    from hailuo_tasks_mcp.cli.terminal import INTERRUPTED, ignore_broken_pipe, prepare_streams
+    closed_streams = open_closed_streams()
+    with output_errors_told():
+        options = _parser().parse_args(argv)
+        from hailuo_tasks_mcp.cli.terminal import INTERRUPTED
 
-    if options.command != SERVE:
-        prepare_streams()
-    with ignore_broken_pipe():
+        options.closed_streams = closed_streams
+        if options.command != SERVE:
+            take_any_text()
         exit_code: int = import_module(f"hailuo_tasks_mcp.cli.{options.command}").run(options)
         if exit_code == INTERRUPTED and is_process and os.name == "posix":
             # By the signal after all, or a shell would go on with its loop or its script.
             signal.raise_signal(signal.SIGINT)
         return exit_code
-    # The reader of the output is gone, and has not read all of it.
+    # Not all of the output could be written.
     return 1
 
 

@@ -3,16 +3,19 @@
 import argparse
 import sys
 
-from hailuo_tasks_mcp.sandbox.server import serve_sandbox
+from hailuo_tasks_mcp.logs import log_to_stderr
+from hailuo_tasks_mcp.redaction import Redactor
+from hailuo_tasks_mcp.sandbox.server import bind_sandbox, serve_sandbox
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve until Ctrl-C, and return the exit code."""
+    log_to_stderr("WARNING", Redactor())
     try:
-        serve_sandbox(options.port)
-    except BrokenPipeError:
-        raise
+        listener = bind_sandbox(options.port)
     except OSError as error:
         print(f"hailuo-tasks-mcp: port {options.port}: {error.strerror}", file=sys.stderr)
         return 1
+    with listener:
+        serve_sandbox(listener)
     return 0

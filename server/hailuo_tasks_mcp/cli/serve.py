@@ -5,21 +5,31 @@ import gc
 import logging
 import sys
 
-from hailuo_tasks_mcp.cli.terminal import ignore_broken_pipe
+from hailuo_tasks_mcp.cli.telemetry import drop_unusable_variables
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve until stdin closes, and return the exit code."""
+    missing = [name for name in ("stdin", "stdout") if name in options.closed_streams]
+    if missing:
+        print(
+            f"hailuo-tasks-mcp: {' and '.join(missing)} closed. It speaks MCP over stdin and "
+            "stdout, so a host must open both.",
+            file=sys.stderr,
+        )
+        return 1
     # The imports create hundreds of thousands of objects, nearly all of them to stay; collecting
     # garbage among them, now and at every later collection, costs time and finds next to none.
     gc.disable()
     try:
         from hailuo_tasks_mcp.cli.startup import start  # noqa: PLC0415
+
+        settings, transport, redactor = start(sandbox=options.sandbox)
+        drop_unusable_variables()
         from hailuo_tasks_mcp.messages import error_text  # noqa: PLC0415
         from hailuo_tasks_mcp.server import create_server  # noqa: PLC0415
         from hailuo_tasks_mcp.transports.stdio import serve_stdio  # noqa: PLC0415
 
-        settings, transport, redactor = start(sandbox=options.sandbox)
         server = create_server(settings, transport=transport, redactor=redactor)
         gc.freeze()
     finally:
@@ -32,7 +42,5 @@ def run(options: argparse.Namespace) -> int:
             "To see it at work: hailuo-tasks-mcp demo",
             file=sys.stderr,
         )
-    # Some hosts use sockets for stdin and stdout.
-    with ignore_broken_pipe((BrokenPipeError, ConnectionResetError)):
-        serve_stdio(server)
+    serve_stdio(server)
     return 0

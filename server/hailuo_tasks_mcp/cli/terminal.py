@@ -1,52 +1,14 @@
-"""The streams of a command for people: encoding, closed pipes, and a line that shows progress."""
+"""What a person at a terminal sees while a command waits: a line that shows progress."""
 
 import asyncio
-import io
-import os
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Self
 
 # The exit code by which shells tell that Ctrl-C ended a command.
 INTERRUPTED = 130
 _TICK_SECONDS = 1.0
 _CTRL_C = "^C"
-
-
-def prepare_streams() -> None:
-    """Make stdout and stderr take any text, line by line."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # Prompts are in any script, which neither a terminal nor, on Windows, a pipe need have.
-            encoding = None if stream.isatty() else "utf-8"
-            stream.reconfigure(encoding=encoding, errors="replace", line_buffering=True)
-
-
-@contextmanager
-def ignore_broken_pipe(
-    kinds: tuple[type[OSError], ...] = (BrokenPipeError,),
-) -> Iterator[None]:
-    """End the block quietly when the reader of the output is gone, as `head` or a host may be.
-
-    What is still in a buffer is written once more when Python drops it; that fails quietly too.
-
-    Args:
-        kinds: the errors by which that shows.
-
-    """
-    try:
-        yield
-    except* kinds:
-        sys.unraisablehook = _ignore_broken_pipe_hook
-        for stream in filter(None, (sys.stdout, sys.stderr)):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def _ignore_broken_pipe_hook(unraisable: "sys.UnraisableHookArgs") -> None:
-    if not isinstance(unraisable.exc_value, BrokenPipeError):
-        sys.__unraisablehook__(unraisable)
 
 
 class ProgressLine:
@@ -76,8 +38,7 @@ class ProgressLine:
         self._show_progress()
 
     async def __aenter__(self) -> Self:
-        # stderr is None where a daemon has closed it.
-        if sys.stderr is not None and sys.stderr.isatty():
+        if sys.stderr.isatty():
             self._ticking = asyncio.create_task(self._tick())
         return self
 

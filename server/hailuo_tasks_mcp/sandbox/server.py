@@ -82,6 +82,7 @@ def sandbox_server(app: Starlette) -> uvicorn.Server:
         app,
         http=_Protocol,
         ws="none",
+        log_config=None,
         lifespan="off",
         # A warning for each malformed request would let anyone fill the terminal.
         log_level="error",
@@ -92,16 +93,10 @@ def sandbox_server(app: Starlette) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def serve_sandbox(port: int) -> None:
-    """Print how to use a new sandbox, and serve it until Ctrl-C.
-
-    Raises:
-        OSError: the port is taken.
-
-    """
-    with bind_sandbox(port) as listener:
-        print(how_to_use(url_of(listener)), flush=True)
-        sandbox_server(create_sandbox()).run(sockets=[listener])
+def serve_sandbox(listener: socket.socket) -> None:
+    """Print how to use a new sandbox, and serve it at a listening socket until Ctrl-C."""
+    print(how_to_use(url_of(listener)), flush=True)
+    sandbox_server(create_sandbox()).run(sockets=[listener])
 
 
 def how_to_use(url: str) -> str:

@@ -1,19 +1,30 @@
 """Serves an MCP server over stdin and stdout, to a clean end.
 
-The SDK's transport cancels the requests in flight the moment stdin ends. A client that writes its
-requests and closes stdin, as a shell pipe does, would get "Connection closed" for each of them; so
-the end of stdin is passed on once all of them are answered, or `GRACE_SECONDS` later.
+In place of the SDK's transport, which differs in four ways:
 
-Nor does it answer a line that is no message, for whose answer the sender would wait for ever; so
-that is done here, with the errors of JSON-RPC.
+- It cancels the requests in flight the moment stdin ends. A client that writes its requests and
+  closes stdin, as a shell pipe does, would get "Connection closed" for each of them; so the end of
+  stdin is passed on once all of them are answered, or `GRACE_SECONDS` later.
+- It does not answer a line that is no message, for whose answer the sender would wait for ever, and
+  takes a request with an id of a wrong type for a notification.
+- It holds lines of any length.
+- Its threads block on stdin and stdout, and the process stays until they return. Here they are
+  daemons, and a client that no longer reads stdout is noticed even when nothing is written.
 """
 
+import asyncio
 import json
+import os
+import queue
+import select
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Self
 
 import anyio
 from mcp.server.lowlevel import Server
-from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
 from mcp_types import (
     INVALID_REQUEST,
@@ -24,45 +35,249 @@ from mcp_types import (
     JSONRPCRequest,
     JSONRPCResponse,
     RequestId,
+    jsonrpc_message_adapter,
 )
 from pydantic import ValidationError
+from pydantic_core import from_json
+
+from hailuo_tasks_mcp.descriptors import STDIN, STDOUT, read_chunk, write_all
 
 # Below the 2 seconds after which the SDK's own client kills a server whose stdin it has closed.
 GRACE_SECONDS = 1.0
+# For the last answers; the sum of both is below those 2 seconds too.
+FLUSH_SECONDS = 0.5
+# A call with all the ids that it may have takes some kilobytes.
+MAX_LINE_BYTES = 1 << 20
 
 
 def serve_stdio(server: Server[Any]) -> None:
-    """Serve until stdin closes.
+    """Serve until stdin closes, or the client no longer reads stdout.
 
     Raises:
-        BrokenPipeError: in a group; the client no longer reads stdout.
+        OSError: stdout cannot be written for another reason.
 
     """
-    anyio.run(_serve, server)
+    with _private_descriptors() as (received, sent):
+        anyio.run(_serve, server, received, sent)
 
 
-async def _serve(server: Server[Any]) -> None:
+@contextmanager
+def _private_descriptors() -> Iterator[tuple[int, int]]:
+    """Yield duplicates of stdin and stdout, which only the protocol uses.
+
+    Meanwhile both are the null device, so that nothing else can read or write a message.
+    """
+    private = os.dup(STDIN), os.dup(STDOUT)
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (STDIN, STDOUT):
+        os.dup2(null, descriptor)
+    os.close(null)
+    try:
+        yield private
+    finally:
+        # The duplicates stay open: a thread may still block on them.
+        for descriptor, duplicate in zip((STDIN, STDOUT), private, strict=True):
+            os.dup2(duplicate, descriptor)
+
+
+async def _serve(server: Server[Any], received: int, sent: int) -> None:
+    scope = anyio.CancelScope()
+    output = _Output(sent, scope.cancel)
     in_flight = _InFlight()
-    async with stdio_server() as (received, sent):
+    _watch(received, sent, output)
+    with scope:
         await server.run(
-            _ReceiveStream(received, in_flight, sent),
-            _SendStream(sent, in_flight),
+            _ReceiveStream(_Lines(received), in_flight, output),
+            _SendStream(in_flight, output),
             server.create_initialization_options(),
         )
+    await output.flush()
+    if output.error is not None:
+        raise output.error
+
+
+class _Output:
+    """Lines for stdout, written by a thread.
+
+    Args:
+        descriptor: of stdout.
+        stop: ends the serving.
+
+    Attributes:
+        error: why lines can no longer be written, unless the client is gone.
+
+    """
+
+    def __init__(self, descriptor: int, stop: Callable[[], None]) -> None:
+        self.error: OSError | None = None
+        self._descriptor = descriptor
+        self._stop = stop
+        self._ending = False
+        self._lines: queue.SimpleQueue[tuple[bytes, asyncio.Future[None]]] = queue.SimpleQueue()
+        self._unwritten = self._written = 0
+        self._loop = asyncio.get_running_loop()
+        threading.Thread(target=self._write, name="stdout", daemon=True).start()
+
+    async def send(self, line: bytes) -> None:
+        """Return when the line is written or, at the end, at once."""
+        written = self._loop.create_future()
+        self._unwritten += 1
+        self._lines.put((line, written))
+        if not self._ending:
+            await written
+
+    def end(self) -> None:
+        """Let no further line wait until it is written."""
+        self._ending = True
+
+    async def flush(self) -> None:
+        """Wait until all lines are written, for `FLUSH_SECONDS` at most."""
+        self._ending = False
+        with anyio.move_on_after(FLUSH_SECONDS):
+            await self.send(b"")
+
+    def on_gone(self) -> None:
+        """Stop, because the client no longer reads."""
+        self.end()
+        self._stop()
+
+    def stop_if_stuck(self, written: int | None = None) -> None:
+        """Stop once a line has waited for `GRACE_SECONDS` in which none was written."""
+        if self._unwritten and self._written == written:
+            self.on_gone()
+        else:
+            self._loop.call_later(GRACE_SECONDS, self.stop_if_stuck, self._written)
+
+    def _write(self) -> None:
+        # No one waits for this thread when the loop is closed.
+        with suppress(RuntimeError):
+            while True:
+                line, written = self._lines.get()
+                error = None
+                try:
+                    write_all(self._descriptor, line)
+                except OSError as failure:
+                    error = failure
+                self._loop.call_soon_threadsafe(self._on_written, written, error)
+
+    def _on_written(self, written: "asyncio.Future[None]", error: OSError | None) -> None:
+        self._unwritten -= 1
+        self._written += 1
+        if not written.done():
+            written.set_result(None)
+        if error is not None:
+            # Some hosts use sockets for stdin and stdout.
+            if not isinstance(error, BrokenPipeError | ConnectionResetError):
+                self.error = error
+            self.on_gone()
+
+
+def _watch(received: int, sent: int, output: _Output) -> None:
+    """Have a thread notice that the client has closed its end of stdin or stdout.
+
+    Of stdout that shows only here as long as nothing is written. Of stdin it shows in what is read,
+    but that may wait for stdout: for answers that nobody reads. Where there is no `poll`, as on
+    Windows, it is left at that.
+    """
+    if not hasattr(select, "poll"):
+        return
+    loop = asyncio.get_running_loop()
+
+    def watch() -> None:
+        poll = select.poll()
+        for descriptor in (received, sent):
+            # No events: that both ends are closed, or the other one is, is always told.
+            poll.register(descriptor, 0)
+        with suppress(RuntimeError):
+            while True:
+                for descriptor, _ in poll.poll():
+                    poll.unregister(descriptor)
+                    closed = output.on_gone if descriptor == sent else output.stop_if_stuck
+                    loop.call_soon_threadsafe(closed)
+
+    threading.Thread(target=watch, name="hang-up", daemon=True).start()
+
+
+class _Lines(asyncio.ReadTransport):
+    """The lines on stdin, read by a thread, and no more of them than are wanted."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._loop = asyncio.get_running_loop()
+        self._paused = False
+        self._wanted = threading.Event()
+        self._wanted.set()
+        self._reader = asyncio.StreamReader(MAX_LINE_BYTES)
+        self._reader.set_transport(self)
+        threading.Thread(target=self._read, name="stdin", daemon=True).start()
+
+    async def next(self) -> bytes | None:
+        """Return the next line, or None in place of one that is too long.
+
+        Raises:
+            EndOfStream: stdin has ended.
+
+        """
+        too_long = False
+        while True:
+            try:
+                line = await self._reader.readuntil(b"\n")
+            except asyncio.LimitOverrunError as error:
+                too_long = True
+                await self._reader.readexactly(error.consumed)
+                continue
+            except asyncio.IncompleteReadError as error:
+                line = error.partial
+                if not line and not too_long:
+                    raise anyio.EndOfStream from None
+            return None if too_long else line
+
+    def pause_reading(self) -> None:
+        self._paused = True
+
+    def resume_reading(self) -> None:
+        self._paused = False
+        self._wanted.set()
+
+    def _read(self) -> None:
+        chunk = b"-"
+        with suppress(RuntimeError):
+            while chunk:
+                self._wanted.wait()
+                self._wanted.clear()
+                try:
+                    chunk = read_chunk(self._descriptor)
+                except OSError:
+                    # Whatever the reason, nothing more will come.
+                    chunk = b""
+                self._loop.call_soon_threadsafe(self._on_read, chunk)
+
+    def _on_read(self, chunk: bytes) -> None:
+        if not chunk:
+            self._reader.feed_eof()
+            return
+        self._reader.feed_data(chunk)
+        if not self._paused:
+            self._wanted.set()
 
 
 class _InFlight:
     """The requests that are not answered yet."""
 
     def __init__(self) -> None:
-        self._ids: set[RequestId] = set()
+        # Counted, because a client may use an id again before it is answered.
+        self._ids: Counter[RequestId] = Counter()
         self._answered = anyio.Event()
 
     def add(self, request_id: RequestId) -> None:
-        self._ids.add(request_id)
+        self._ids[request_id] += 1
 
     def discard(self, request_id: RequestId | None) -> None:
-        self._ids.discard(request_id)
+        if request_id is not None and request_id in self._ids:
+            self._ids[request_id] -= 1
+            # Leaves out those of which there are none.
+            self._ids = +self._ids
         self._answered.set()
         self._answered = anyio.Event()
 
@@ -74,14 +289,10 @@ class _InFlight:
 
 
 class _Stream:
-    """What both halves of the stream pair have in common."""
-
-    def __init__(self, inner: Any, in_flight: _InFlight) -> None:
-        self._inner = inner
-        self._in_flight = in_flight
+    """What both streams of the pair have in common, which the SDK's server closes."""
 
     async def aclose(self) -> None:
-        await self._inner.aclose()
+        pass
 
     async def __aenter__(self) -> Self:
         return self
@@ -90,30 +301,48 @@ class _Stream:
         await self.aclose()
 
 
+class _SendStream(_Stream):
+    def __init__(self, in_flight: _InFlight, output: _Output) -> None:
+        self._in_flight = in_flight
+        self._output = output
+
+    async def send(self, item: SessionMessage) -> None:
+        await self._output.send(_line(item.message))
+        if isinstance(item.message, JSONRPCResponse | JSONRPCError):
+            self._in_flight.discard(item.message.id)
+
+
 class _ReceiveStream(_Stream):
-    def __init__(self, inner: Any, in_flight: _InFlight, sent: Any) -> None:
-        super().__init__(inner, in_flight)
-        self._sent = sent
+    def __init__(self, lines: _Lines, in_flight: _InFlight, output: _Output) -> None:
+        self._lines = lines
+        self._in_flight = in_flight
+        self._output = output
 
     async def receive(self) -> SessionMessage | Exception:
-        try:
-            item: SessionMessage | Exception = await self._inner.receive()
-        except anyio.EndOfStream:
-            await self._in_flight.drain()
-            raise
-        match item:
-            case ValidationError() if (error := _error_for(item)) is not None:
-                await self._sent.send(SessionMessage(error))
-            case SessionMessage(message=JSONRPCRequest(id=request_id)):
+        while True:
+            # Many lines can be there at once.
+            await asyncio.sleep(0)
+            try:
+                line = await self._lines.next()
+            except anyio.EndOfStream:
+                await self._in_flight.drain()
+                self._output.end()
+                raise
+            message = _TOO_LONG if line is None else _message(line)
+            if isinstance(message, SessionMessage):
+                self._note(message)
+                return message
+            if message is not None:
+                await self._output.send(_line(message))
+
+    def _note(self, item: SessionMessage) -> None:
+        match item.message:
+            case JSONRPCRequest(id=request_id):
                 self._in_flight.add(request_id)
-            case SessionMessage(
-                message=JSONRPCNotification(
-                    method="notifications/cancelled",
-                    params={"requestId": str() | int() as request_id},
-                )
+            case JSONRPCNotification(
+                method="notifications/cancelled", params={"requestId": str() | int() as request_id}
             ):
                 self._in_flight.discard(request_id)
-        return item
 
     def __aiter__(self) -> Self:
         return self
@@ -125,31 +354,44 @@ class _ReceiveStream(_Stream):
             raise StopAsyncIteration from None
 
 
-class _SendStream(_Stream):
-    async def send(self, item: SessionMessage) -> None:
-        await self._inner.send(item)
-        if isinstance(item.message, JSONRPCResponse | JSONRPCError):
-            self._in_flight.discard(item.message.id)
+def _line(message: Any) -> bytes:
+    """Return a message as it is sent."""
+    return f"{message.model_dump_json(by_alias=True, exclude_unset=True)}\n".encode()
 
 
-def _error_for(problem: ValidationError) -> JSONRPCError | None:
+def _message(line: bytes) -> SessionMessage | JSONRPCError | None:
+    """Return the message of a line; the answer if it is none; None if it must not have one."""
+    # Some shells write a byte-order mark.
+    text = line.decode("utf-8-sig", "replace")
+    if not text.strip():
+        return None
+    try:
+        message = jsonrpc_message_adapter.validate_json(text, by_name=False)
+    except ValidationError:
+        pass
+    else:
+        # One of these with an id is a request whose id is of a wrong type.
+        if not isinstance(message, JSONRPCNotification) or "id" not in from_json(text):
+            return SessionMessage(message)
+    return _refusal(text)
+
+
+def _refusal(text: str) -> JSONRPCError | None:
     """Return the answer to a line that is no message; None if it must not have one."""
-    line = _line(problem)
-    if isinstance(line, str):
-        if not line.strip():
-            return None
+    try:
+        # Python reads some JSON that the SDK does not: half a surrogate pair, deep nesting.
+        value = json.loads(text)
+    except (ValueError, RecursionError):
         return _error(None, PARSE_ERROR, "Parse error: the line cannot be read as JSON.")
-    request_id = None
-    if isinstance(line, dict):
-        if line.keys() & {"result", "error"} or ("method" in line and "id" not in line):
-            # Two sides that answer answers could go on for ever; a notification has none.
-            return None
-        request_id = line.get("id")
-    return _error(
-        request_id if _can_be_answered(request_id) else None,
-        INVALID_REQUEST,
-        "Invalid request: the line is not one JSON-RPC 2.0 message.",
-    )
+    if not isinstance(value, dict):
+        return _error(None, INVALID_REQUEST, _NO_MESSAGE)
+    if value.keys() & {"result", "error"} or ("method" in value and "id" not in value):
+        # Two sides that answer answers could go on for ever; a notification has none.
+        return None
+    request_id = value.get("id")
+    if _can_be_answered(request_id):
+        return _error(request_id, INVALID_REQUEST, _NO_MESSAGE)
+    return _error(None, INVALID_REQUEST, _BAD_ID if "id" in value else _NO_MESSAGE)
 
 
 def _can_be_answered(request_id: Any) -> bool:
@@ -161,23 +403,12 @@ def _can_be_answered(request_id: Any) -> bool:
     return type(request_id) is int
 
 
-def _line(problem: ValidationError) -> Any:
-    """Return the JSON of the line that was no message; the line itself if it is no JSON."""
-    details = problem.errors(include_url=False, include_context=False)
-    if details[0]["type"] == "json_invalid":
-        # Python reads some JSON that the SDK does not: half a surrogate pair, deep nesting.
-        line: str = details[0]["input"]
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
-            return line
-        return value if isinstance(value, dict) else line
-    # It was validated as every kind of message; the input of some detail is the line itself.
-    lines = [
-        detail for detail in details if len(detail["loc"]) == 1 + (detail["type"] == "missing")
-    ]
-    return lines[0]["input"] if lines else None
-
-
 def _error(request_id: RequestId | None, code: int, message: str) -> JSONRPCError:
     return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=message))
+
+
+_BAD_ID = "Invalid request: its id must be a text or a whole number."
+_NO_MESSAGE = "Invalid request: the line is not one JSON-RPC 2.0 message."
+_TOO_LONG = _error(
+    None, INVALID_REQUEST, f"Invalid request: the line is longer than {MAX_LINE_BYTES} bytes."
+)
