@@ -127,18 +127,98 @@ async def test_closed_stdout_exits_quietly(arguments: list[str], unbuffered: str
     assert (process.returncode, err) == (1, b"")
 
 
-@pytest.mark.real_time
-@pytest.mark.parametrize("closed", ["stdout", "stderr"])
-@pytest.mark.parametrize("arguments", [["check"], ["retrieve", DOCUMENTED_ID]])
-def test_a_command_works_with_a_closed_stream(arguments: list[str], closed: str) -> None:
-    number = 1 if closed == "stdout" else 2
-    code = (
-        f"import os, sys\nos.close({number})\n"
-        f"os.execv(sys.executable, [sys.executable, '-m', 'hailuo_tasks_mcp', *{arguments},"
-        " '--sandbox'])"
+def run_in_shell(redirections: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command with its streams redirected as a shell does it."""
+    command = (sys.executable, *measured_command("-m", "hailuo_tasks_mcp"), *arguments)
+    return subprocess.run(  # noqa: S603 - the command is ours
+        ["/bin/sh", "-c", f'exec "$@" {redirections}', "sh", *command],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        # Otherwise argparse passes over what it cannot write.
+        env={**os.environ, "PYTHONUNBUFFERED": ""},
     )
 
-    assert run("-c", code).returncode == 0
+
+LOOK_UP = ("retrieve", "--sandbox", DOCUMENTED_ID)
+FULL = "hailuo-tasks-mcp: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    "arguments",
+    [("check", "--sandbox"), LOOK_UP, ("config", "cursor"), ("--help",), ("--version",)],
+)
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_command_works_with_closed_streams(arguments: tuple[str, ...], closed: str) -> None:
+    result = run_in_shell(closed, *arguments)
+
+    assert result.returncode == 0
+    assert (result.stdout == "") == (">&-" in closed.split())
+    assert arguments[0] == "config" or result.stderr == ""
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check", "--sandbox"),
+        ("check", "--sandbox", "--json"),
+        LOOK_UP,
+        ("config", "cursor"),
+        ("demo",),
+        ("sandbox", "--port", "0"),
+        ("--help",),
+        ("--version",),
+    ],
+)
+def test_output_to_a_full_disk_ends_a_command_with_the_reason(arguments: tuple[str, ...]) -> None:
+    result = run_in_shell(">/dev/full", *arguments)
+
+    assert (result.returncode, result.stderr) == (1, FULL)
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    ("redirections", "arguments", "code"),
+    [
+        (">/dev/full 2>/dev/full", LOOK_UP, 1),
+        (">/dev/full 2>&-", ("--version",), 1),
+        ("2>/dev/full", LOOK_UP, 0),
+        ("2>/dev/full", ("config", "cursor"), 1),
+        ("2>/dev/full", ("nope",), 1),
+        ("<&-", ("retrieve", "--sandbox", "-"), 2),
+    ],
+)
+def test_output_that_cannot_be_written_shows_in_the_exit_code(
+    redirections: str, arguments: tuple[str, ...], code: int
+) -> None:
+    result = run_in_shell(redirections, *arguments)
+
+    assert result.returncode == code
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    ("closed", "names"),
+    [("<&-", "stdin"), (">&-", "stdout"), ("<&- >&-", "stdin and stdout"), ("<&- >&- 2>&-", "")],
+)
+def test_the_server_says_which_stream_is_closed(closed: str, names: str) -> None:
+    result = run_in_shell(closed, "--sandbox")
+
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"hailuo-tasks-mcp: {names} closed." if names else "")
+    assert len(result.stderr.splitlines()) == bool(names)
+
+
+@pytest.mark.real_time
+def test_the_server_works_with_a_closed_stderr() -> None:
+    result = run_in_shell("2>&-")
+
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
 @pytest.mark.real_time

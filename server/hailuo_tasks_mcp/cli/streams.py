@@ -48,6 +48,7 @@ def output_errors_told() -> Iterator[None]:
         finally:
             # Here, because at the interpreter's end it would be too late to tell of it.
             sys.stdout.flush()
+            sys.stderr.flush()
     except* OSError as group:
         error: BaseException = group
         while isinstance(error, BaseExceptionGroup):
