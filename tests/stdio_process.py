@@ -30,7 +30,7 @@ def envelope(**params: Any) -> Json:
     }
 
 
-def message(request_id: int | None, method: str, params: Json | None = None) -> bytes:
+def message(request_id: int | str | None, method: str, params: Json | None = None) -> bytes:
     request: Json = {"jsonrpc": "2.0", "method": method}
     if request_id is not None:
         request["id"] = request_id

@@ -8,13 +8,19 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import PIPE
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp.client.stdio import PROCESS_TERMINATION_TIMEOUT
 
-from hailuo_tasks_mcp.transports.stdio import FLUSH_SECONDS, GRACE_SECONDS, MAX_LINE_BYTES
+from hailuo_tasks_mcp.transports.stdio import (
+    FLUSH_SECONDS,
+    GRACE_SECONDS,
+    MAX_IN_FLIGHT,
+    MAX_LINE_BYTES,
+)
 from helpers import DOCUMENTED_ID, TIMEOUT_SECONDS, TOKEN, listening
 from stdio_process import (
     INITIALIZED,
@@ -114,6 +120,24 @@ async def test_a_call_that_never_ends_does_not_keep_the_server_alive() -> None:
 
     assert [response["id"] for response in responses] == [1]
     assert "Connection closed" in responses[0]["error"]["message"]
+    assert (err, server.process.returncode) == ("", 0)
+
+
+async def test_more_calls_than_are_held_are_read_when_others_are_answered() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unresponsive:
+        url = f"http://127.0.0.1:{unresponsive.getsockname()[1]}"
+        async with server_process(
+            measured=True, ACEDATACLOUD_API_TOKEN=TOKEN, ACEDATACLOUD_API_BASE_URL=url
+        ) as server:
+            await handshake(server)
+            calls = [message(number, "tools/call", LOOK_UP) for number in range(MAX_IN_FLIGHT + 50)]
+            server.stdin.write(b"".join(calls) + message("last", "tools/list"))
+            await server.stdin.drain()
+            # Nothing is answered, so the last one is not read until stdin is closed.
+            responses, err = await server.finish()
+
+    told = Counter("error" if "error" in response else response["id"] for response in responses)
+    assert told == {"error": MAX_IN_FLIGHT + 50, "last": 1}
     assert (err, server.process.returncode) == ("", 0)
 
 
@@ -276,9 +300,10 @@ async def test_a_log_that_nobody_reads_does_not_stop_the_server() -> None:
     process.stdin.close()
 
     async with asyncio.timeout(TIMEOUT_SECONDS):
+        # It ends when the process does.
         out = await process.stdout.read()
+        logged = await process.stderr.read()
         await process.wait()
-    logged = await process.stderr.read()
 
     assert len(out.splitlines()) == len(lines)
     assert process.returncode == 0
@@ -503,7 +528,7 @@ async def test_a_line_that_is_too_long_is_skipped_wherever_it_ends() -> None:
     assert {response["id"] for response in responses} == {None, 1}
     refused = [response["error"] for response in responses if response["id"] is None]
     assert [error["code"] for error in refused] == [INVALID_REQUEST] * 2
-    assert "longer than 1048576 bytes" in refused[0]["message"]
+    assert f"longer than {MAX_LINE_BYTES} bytes" in refused[0]["message"]
     assert err == ""
 
 

@@ -7,13 +7,14 @@ In place of the SDK's transport, which differs in four ways:
   stdin is passed on once all of them are answered, or `GRACE_SECONDS` later.
 - It does not answer a line that is no message, for whose answer the sender would wait for ever, and
   takes a request with an id of a wrong type for a notification.
-- It holds lines of any length.
+- It holds lines of any length, and any number of requests.
 - Its threads block on stdin and stdout, and the process stays until they return. Here they are
   daemons, and a client that no longer reads stdout is noticed even when nothing is written.
 """
 
 import asyncio
 import json
+import math
 import os
 import queue
 import select
@@ -47,7 +48,9 @@ GRACE_SECONDS = 1.0
 # For the last answers; the sum of both is below those 2 seconds too.
 FLUSH_SECONDS = 0.5
 # A call with all the ids that it may have takes some kilobytes.
-MAX_LINE_BYTES = 1 << 20
+MAX_LINE_BYTES = 1 << 19
+# Each takes some 10 kB. Further ones stay in the pipe until some are answered.
+MAX_IN_FLIGHT = 1_000
 
 
 def serve_stdio(server: Server[Any]) -> None:
@@ -84,7 +87,12 @@ async def _serve(server: Server[Any], received: int, sent: int) -> None:
     scope = anyio.CancelScope()
     output = _Output(sent, scope.cancel)
     in_flight = _InFlight()
-    _watch(received, sent, output)
+
+    def on_stdin_closed() -> None:
+        in_flight.unbound()
+        output.stop_if_stuck()
+
+    _watch({received: on_stdin_closed, sent: output.on_gone})
     with scope:
         await server.run(
             _ReceiveStream(_Lines(received), in_flight, output),
@@ -172,12 +180,12 @@ class _Output:
             self.on_gone()
 
 
-def _watch(received: int, sent: int, output: _Output) -> None:
-    """Have a thread notice that the client has closed its end of stdin or stdout.
+def _watch(on_closed: dict[int, Callable[[], None]]) -> None:
+    """Have a thread notice that the client has closed its end of stdin or stdout, by descriptor.
 
     Of stdout that shows only here as long as nothing is written. Of stdin it shows in what is read,
-    but that may wait for stdout: for answers that nobody reads. Where there is no `poll`, as on
-    Windows, it is left at that.
+    but that may have to wait for answers, or for someone who reads them. Where there is no `poll`,
+    as on Windows, it is left at that.
     """
     if not hasattr(select, "poll"):
         return
@@ -185,15 +193,14 @@ def _watch(received: int, sent: int, output: _Output) -> None:
 
     def watch() -> None:
         poll = select.poll()
-        for descriptor in (received, sent):
-            # No events: that both ends are closed, or the other one is, is always told.
+        for descriptor in on_closed:
+            # No events, because that the other end is closed is always told.
             poll.register(descriptor, 0)
         with suppress(RuntimeError):
             while True:
                 for descriptor, _ in poll.poll():
                     poll.unregister(descriptor)
-                    closed = output.on_gone if descriptor == sent else output.stop_if_stuck
-                    loop.call_soon_threadsafe(closed)
+                    loop.call_soon_threadsafe(on_closed[descriptor])
 
     threading.Thread(target=watch, name="hang-up", daemon=True).start()
 
@@ -268,6 +275,7 @@ class _InFlight:
     def __init__(self) -> None:
         # Counted, because a client may use an id again before it is answered.
         self._ids: Counter[RequestId] = Counter()
+        self._highest: float = MAX_IN_FLIGHT
         self._answered = anyio.Event()
 
     def add(self, request_id: RequestId) -> None:
@@ -276,10 +284,23 @@ class _InFlight:
     def discard(self, request_id: RequestId | None) -> None:
         if request_id is not None and request_id in self._ids:
             self._ids[request_id] -= 1
-            # Leaves out those of which there are none.
-            self._ids = +self._ids
+            if not self._ids[request_id]:
+                del self._ids[request_id]
+        self._wake()
+
+    def unbound(self) -> None:
+        """Let there be any number of them."""
+        self._highest = math.inf
+        self._wake()
+
+    def _wake(self) -> None:
         self._answered.set()
         self._answered = anyio.Event()
+
+    async def wait_for_room(self) -> None:
+        """Wait until there are fewer than `MAX_IN_FLIGHT`."""
+        while self._ids.total() >= self._highest:
+            await self._answered.wait()
 
     async def drain(self) -> None:
         """Wait until all requests are answered, for `GRACE_SECONDS` at most."""
@@ -322,6 +343,7 @@ class _ReceiveStream(_Stream):
         while True:
             # Many lines can be there at once.
             await asyncio.sleep(0)
+            await self._in_flight.wait_for_room()
             try:
                 line = await self._lines.next()
             except anyio.EndOfStream:
