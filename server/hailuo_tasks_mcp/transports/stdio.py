@@ -47,6 +47,7 @@ from hailuo_tasks_mcp.descriptors import STDIN, STDOUT, read_chunk, write_all
 GRACE_SECONDS = 1.0
 # For the last answers; the sum of both is below those 2 seconds too.
 FLUSH_SECONDS = 0.5
+_CHECK_SECONDS = 0.1
 # A call with all the ids that it may have takes some kilobytes.
 MAX_LINE_BYTES = 1 << 19
 # Each takes some 10 kB. Further ones stay in the pipe until some are answered.
@@ -90,7 +91,7 @@ async def _serve(server: Server[Any], received: int, sent: int) -> None:
 
     def on_stdin_closed() -> None:
         in_flight.unbound()
-        output.stop_if_stuck()
+        output.stop_when_stuck()
 
     _watch({received: on_stdin_closed, sent: output.on_gone})
     with scope:
@@ -122,13 +123,17 @@ class _Output:
         self._stop = stop
         self._ending = False
         self._lines: queue.SimpleQueue[tuple[bytes, asyncio.Future[None]]] = queue.SimpleQueue()
-        self._unwritten = self._written = 0
+        self._gone = False
+        self._unwritten = 0
         self._loop = asyncio.get_running_loop()
+        self._progress_seconds = self._loop.time()
         threading.Thread(target=self._write, name="stdout", daemon=True).start()
 
     async def send(self, line: bytes) -> None:
         """Return when the line is written or, at the end, at once."""
         written = self._loop.create_future()
+        if not self._unwritten:
+            self._progress_seconds = self._loop.time()
         self._unwritten += 1
         self._lines.put((line, written))
         if not self._ending:
@@ -140,21 +145,31 @@ class _Output:
 
     async def flush(self) -> None:
         """Wait until all lines are written, for `FLUSH_SECONDS` at most."""
+        if self._gone:
+            return
         self._ending = False
         with anyio.move_on_after(FLUSH_SECONDS):
             await self.send(b"")
 
     def on_gone(self) -> None:
         """Stop, because the client no longer reads."""
+        self._gone = True
         self.end()
         self._stop()
 
-    def stop_if_stuck(self, written: int | None = None) -> None:
-        """Stop once a line has waited for `GRACE_SECONDS` in which none was written."""
-        if self._unwritten and self._written == written:
+    def stop_when_stuck(self) -> None:
+        """Stop as soon as a line waits and none has been written for `GRACE_SECONDS`."""
+        self._progress_seconds = self._loop.time()
+        self._check_progress()
+
+    def _check_progress(self) -> None:
+        stuck_at = self._progress_seconds + GRACE_SECONDS
+        if self._unwritten and self._loop.time() >= stuck_at:
             self.on_gone()
         else:
-            self._loop.call_later(GRACE_SECONDS, self.stop_if_stuck, self._written)
+            self._loop.call_at(
+                max(stuck_at, self._loop.time() + _CHECK_SECONDS), self._check_progress
+            )
 
     def _write(self) -> None:
         # No one waits for this thread when the loop is closed.
@@ -170,7 +185,7 @@ class _Output:
 
     def _on_written(self, written: "asyncio.Future[None]", error: OSError | None) -> None:
         self._unwritten -= 1
-        self._written += 1
+        self._progress_seconds = self._loop.time()
         if not written.done():
             written.set_result(None)
         if error is not None:
