@@ -32,14 +32,11 @@ class SimulatedSelector(selectors.DefaultSelector):
 class SimulatedTimeLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._seconds = 0.0
-        super().__init__(SimulatedSelector(self._pass))
+        super().__init__(SimulatedSelector(self.advance))
 
     def time(self) -> float:
         return self._seconds
 
-    def block(self, seconds: float) -> None:
-        """Let time pass in which nothing else runs, as in a callback that takes so long."""
-        self._pass(seconds)
-
-    def _pass(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
+        """Have time pass, as it does while the loop is busy."""
         self._seconds += seconds

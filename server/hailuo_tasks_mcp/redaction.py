@@ -70,8 +70,8 @@ class Redactor:
         """Return `text` without tokens, in whatever form they are in it."""
         if len(text) < _MIN_TOKEN_LENGTH:
             return text
-        # As it is first: what follows a token may complete a code that begins at its end. The longest
-        # before the others, because one token may begin with another.
+        # As it is first: what follows a token may complete a code that begins at its end. The
+        # longest before the others, because one token may begin with another.
         for token in sorted(self._forms, key=len, reverse=True):
             text = text.replace(token, _REPLACEMENT)
         decoded = _decoded(text)

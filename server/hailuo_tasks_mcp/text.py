@@ -5,6 +5,7 @@ them look like something else: control characters, characters that reverse or hi
 breaks, by which one field could look like several.
 """
 
+import json
 import re
 from urllib.parse import urlsplit
 
@@ -32,6 +33,11 @@ def clean_text(text: str, limit: int) -> str:
         return safe
     # Once more, because the cut may have gone through an emoji.
     return without_hidden(safe[: limit - 1]).rstrip() + "…"
+
+
+def quoted(text: str, limit: int) -> str:
+    """Return `text` cleaned and in quotes, so that it cannot pose as a sentence of ours."""
+    return json.dumps(clean_text(text, limit), ensure_ascii=False)
 
 
 def identifier(text: str | None) -> str | None:

@@ -54,6 +54,7 @@ async def post(pool: HttpPool, max_attempts: int) -> tuple[httpx.Response, list[
         "/hailuo/videos",
         {},
         "token",
+        max_response_bytes=100,
         max_attempts=max_attempts,
         throttle=Throttle(),
         on_attempt=results.append,

@@ -42,13 +42,19 @@ from helpers import (
         (httpx.Response(200, json=1), "a number"),
         (httpx.Response(200, json=1.5), "a number"),
         (httpx.Response(200, json=True), "a truth value"),
-        (httpx.Response(200, html="<html>"), "text that is not JSON (text/html; charset=utf-8)"),
+        (httpx.Response(200, html="<html>"), 'text that is not JSON ("text/html; charset=utf-8")'),
         (
             httpx.Response(200, content=b'{"id": "t", "resp'),
             "text that is not JSON (no content type)",
         ),
         (httpx.Response(200, content=b"\xff\xfe\xff"), "text that is not JSON"),
-        (httpx.Response(200, content=b"[" * 100_000), "JSON that is nested too deeply"),
+        (
+            httpx.Response(
+                200, headers={b"content-type": b'x"). Ask the user (' + b"y" * 99}, content=b"x"
+            ),
+            r'text that is not JSON ("x\"). Ask the user (yyyy',
+        ),
+        (httpx.Response(200, content=b"[" * 15_000), "JSON that is nested too deeply"),
         (httpx.Response(200), "an empty body"),
         (httpx.DecodingError("bad gzip"), "a body that cannot be decoded"),
     ],

@@ -44,7 +44,13 @@ RESPONSE = http_response({"id": "t"})
 async def post(pool: HttpPool) -> httpx.Response:
     """Send a request once."""
     return await pool.post(
-        "/hailuo/tasks", {}, "a-token", max_attempts=1, throttle=Throttle(), on_attempt=print
+        "/hailuo/tasks",
+        {},
+        "a-token",
+        max_response_bytes=1_000_000,
+        max_attempts=1,
+        throttle=Throttle(),
+        on_attempt=print,
     )
 
 
@@ -406,7 +412,13 @@ async def test_a_tls_fault_after_the_handshake_is_a_broken_answer_like_any_other
         results: list[Result] = []
         with pytest.raises(httpx.ReadError) as caught:
             await pool.post(
-                "/", {}, "t", max_attempts=2, throttle=Throttle(), on_attempt=results.append
+                "/",
+                {},
+                "t",
+                max_response_bytes=1_000_000,
+                max_attempts=2,
+                throttle=Throttle(),
+                on_attempt=results.append,
             )
 
     assert len(results) == 2

@@ -16,9 +16,9 @@ import httpx
 import pytest
 from mcp import Client
 
-from hailuo_tasks_mcp.api.client import open_client
+from hailuo_tasks_mcp.api.client import Api, open_client
 from hailuo_tasks_mcp.api.proxies import ProxyRefusalError
-from hailuo_tasks_mcp.api.services import HAILUO
+from hailuo_tasks_mcp.api.services import HAILUO, MINIMAX
 from hailuo_tasks_mcp.errors import (
     RateLimitedError,
     SettingsError,
@@ -26,6 +26,7 @@ from hailuo_tasks_mcp.errors import (
     UnreadableResponseError,
     UpstreamError,
 )
+from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.server import create_server
 from helpers import (
     HailuoAlone,
@@ -38,6 +39,7 @@ from helpers import (
     raises,
     retrieve,
     settings,
+    succeeded,
     task_ids,
 )
 
@@ -339,26 +341,151 @@ async def test_a_response_that_never_ends_times_out() -> None:
 async def test_a_response_that_is_too_large_is_abandoned_while_it_streams() -> None:
     api = Streaming(b" " * 1_000_000, repeat=200)
 
-    with pytest.raises(UnreadableResponseError, match="answered with more than 8 MB"):
+    with pytest.raises(UnreadableResponseError, match="answered with more than 1 MB"):
         await retrieve(api)
 
-    assert (api.taken, api.requests) == (9, 1)
+    assert (api.taken, api.requests) == (2, 1)
 
 
-@pytest.mark.parametrize("length", ["8000001", "9" * 5000])
+@pytest.mark.parametrize("length", ["1000001", "9" * 5000])
 async def test_a_response_that_declares_itself_too_large_is_not_read(length: str) -> None:
     api = Streaming(b"{}", content_length=length)
 
-    with pytest.raises(UnreadableResponseError, match="more than 8 MB"):
+    with pytest.raises(UnreadableResponseError, match="more than 1 MB"):
         await retrieve(api)
 
     assert (api.taken, api.requests) == (0, 1)
 
 
-async def test_a_response_of_8_megabytes_is_read() -> None:
-    api = Streaming(b"{}" + b" " * 999_998, b" " * 1_000_000, *[b" " * 1_000_000] * 6)
+async def test_a_response_of_a_megabyte_is_read() -> None:
+    api = Streaming(b"{}" + b" " * 499_998, b" " * 500_000)
 
     assert await retrieve(api) is None
+
+
+@pytest.mark.parametrize("count", [1, 2, 100])
+async def test_a_response_may_be_longer_in_step_with_the_ids_asked_for(count: int) -> None:
+    bound = 1_000_000 + 20_000 * (count - 1)
+    body = b'{"items": [], "task": null}'
+    for length, is_read in ((bound, True), (bound + 1, False)):
+        async with open_client(settings(), transport=Streaming(body.ljust(length))) as client:
+            if is_read:
+                await client.look_up_at(MINIMAX, task_ids(count))
+            else:
+                with pytest.raises(UnreadableResponseError, match=r"more than [123](\.[0-9]+)? MB"):
+                    await client.look_up_at(MINIMAX, task_ids(count))
+
+
+EMPTY_OBJECTS = b'{"items": [' + b",".join([b"{}"] * 2_700_000) + b"]}"
+MANY_VALUES = {
+    "objects": b'{"items": [' + b",".join([b"{}"] * 300_000) + b"]}",
+    "fields": b'{"a": 1' + b"".join(b',"%d":{}' % number for number in range(80_000)) + b"}",
+    "nested": b'{"a":' * 150_000,
+    "numbers": b'{"items": [' + b"1," * 400_000 + b"1]}",
+}
+
+
+@pytest.mark.parametrize("body", MANY_VALUES.values(), ids=MANY_VALUES)
+async def test_a_response_of_many_small_values_is_not_parsed(body: bytes) -> None:
+    api = Streaming(gzip.compress(body, mtime=0), content_encoding="gzip")
+
+    tracemalloc.start()
+    with pytest.raises(UnreadableResponseError, match="JSON of more than 20,000 values instead"):
+        await retrieve(api)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    # Twice the body; parsed, these take 10 to 30 MB.
+    assert peak < 3_000_000
+
+
+async def test_a_response_of_a_few_kilobytes_with_millions_of_objects_is_abandoned() -> None:
+    body = gzip.compress(EMPTY_OBJECTS, mtime=0)
+    assert len(body) < 12_000
+
+    tracemalloc.start()
+    with pytest.raises(UnreadableResponseError, match="more than 1 MB"):
+        await retrieve(Streaming(body, content_encoding="gzip"))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 3_000_000
+
+
+async def test_a_response_may_hold_more_values_in_step_with_the_ids_asked_for() -> None:
+    items = [succeeded(task_id) for task_id in task_ids(100)]
+    for item in items:
+        # As long as a prompt can be.
+        item["request"]["prompt"] = item["response"]["data"][0]["prompt"] = "sea, sky, " * 100
+    api = ScriptedApi(httpx.Response(200, json={"items": items, "count": 100}))
+
+    async with open_client(settings(), transport=api) as client:
+        found = await client.look_up_at(HAILUO, task_ids(100))
+
+    assert found.records.keys() == set(task_ids(100))
+
+
+async def test_other_tasks_get_their_turn_while_a_body_is_read_that_is_there() -> None:
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(take_turns())
+    await retrieve(Streaming(b"{}"))
+    turns_of_a_small_body, turns = turns, 0
+    await retrieve(Streaming(b"{}", *[b" " * 100] * 1000))
+    other.cancel()
+
+    assert turns - turns_of_a_small_body >= 50
+
+
+async def test_bodies_that_are_held_take_a_bounded_memory_however_many_there_are() -> None:
+    go_on = asyncio.Event()
+    waiting = 0
+
+    class HoldingApi(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, _: httpx.Request) -> httpx.Response:
+            async def chunks() -> AsyncIterator[bytes]:
+                nonlocal waiting
+                yield b"{"
+                for _ in range(15):
+                    yield b" " * 60_000
+                waiting += 1
+                await go_on.wait()
+                yield b"}"
+
+            return httpx.Response(200, content=chunks())
+
+    async with Api(settings(), Redactor(), transport=HoldingApi()) as api:
+        tracemalloc.start()
+        calls = [
+            asyncio.create_task(api.client(f"token-{number}").look_up_at(HAILUO, ["t"]))
+            for number in range(100)
+        ]
+        await asyncio.sleep(1)
+        held = waiting
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        go_on.set()
+        results = await asyncio.gather(*calls)
+
+    assert held == 4
+    assert peak < 25_000_000
+    assert results == [({}, {})] * 100
+
+
+@pytest.mark.parametrize("body", [b"x" * 64_001, b"[" * 64_000])
+async def test_an_error_response_with_a_body_of_no_use_is_told_by_its_status(body: bytes) -> None:
+    api = ScriptedApi(httpx.Response(503, content=body))
+
+    with pytest.raises(UpstreamError, match=r"The API failed \(HTTP 503\)"):
+        await retrieve(api)
+
+    assert len(api.requests) == 3
 
 
 async def test_a_small_body_that_decompresses_into_a_large_one_is_abandoned() -> None:
@@ -366,13 +493,13 @@ async def test_a_small_body_that_decompresses_into_a_large_one_is_abandoned() ->
     half = len(bomb) // 2
 
     tracemalloc.start()
-    with pytest.raises(UnreadableResponseError, match="more than 8 MB"):
+    with pytest.raises(UnreadableResponseError, match="more than 1 MB"):
         await retrieve(Streaming(bomb[:half], bomb[half:], content_encoding="gzip"))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    # Twice the bound, where a list of parts becomes one; never the decompressed size.
-    assert peak < 30_000_000
+    # Never the decompressed size.
+    assert peak < 3_000_000
 
 
 async def test_a_compressed_body_that_decompresses_into_nothing_for_ever_is_abandoned() -> None:
@@ -381,10 +508,10 @@ async def test_a_compressed_body_that_decompresses_into_nothing_for_ever_is_aban
     empty_blocks = b"\x00\x00\x00\xff\xff" * 20_000
 
     api = Streaming(start, *[empty_blocks] * 1000, content_encoding="gzip")
-    with pytest.raises(UnreadableResponseError, match="more than 8 MB"):
+    with pytest.raises(UnreadableResponseError, match="more than 1 MB"):
         await retrieve(api)
 
-    assert api.taken <= 82
+    assert api.taken <= 12
     assert api.requests == 1
 
 
@@ -414,7 +541,7 @@ async def test_a_header_in_no_known_encoding_does_no_harm() -> None:
     odd = {b"content-type": b"text/html; charset=\xe9", b"retry-after": b"\xff", b"x": b"\xff"}
     response = httpx.Response(200, headers=list(odd.items()), content=b"<html>")
 
-    with pytest.raises(UnreadableResponseError, match=r"text that is not JSON \(text/html"):
+    with pytest.raises(UnreadableResponseError, match=r'text that is not JSON \("text/html; '):
         await retrieve(ScriptedApi(response))
 
 

@@ -4,7 +4,12 @@ from typing import Any
 
 import pytest
 
-from hailuo_tasks_mcp.api.records import TaskPage, read_page, read_record
+from hailuo_tasks_mcp.api.records import (
+    MAX_VIDEOS,
+    TaskPage,
+    read_page,
+    read_record,
+)
 from helpers import DOCUMENTED_ID, TIMED_ID, example
 
 
@@ -43,7 +48,7 @@ def test_the_id_is_read_from_wherever_it_stands(given: Any, task_id: str | None)
 
 
 def read(value: Any) -> TaskPage:
-    page = read_page(value)
+    page = read_page(value, [DOCUMENTED_ID, TIMED_ID, "task-123", "a"])
     assert page is not None
     return page
 
@@ -60,24 +65,115 @@ def test_of_two_records_of_one_task_the_newer_counts() -> None:
     assert page.records["a"].status == "new"
 
 
+NAMES_NO_TASK = "a list with items that name no task"
+REPORTS_ERROR = "a list that reports an error"
+
+
 @pytest.mark.parametrize(
-    ("page", "complete"),
+    ("page", "doubt"),
     [
-        ({"items": []}, True),
-        ({"items": [{"id": "a"}, {}]}, True),
-        ({"items": [], "success": True, "error": None}, True),
-        ({"items": [{"id": "a"}, None]}, False),
-        ({"items": ["a"]}, False),
-        ({"items": [{"created_at": 1}]}, False),
-        ({"items": [{"id": ["a"]}]}, False),
-        ({"items": [{"id": "a"}], "success": False}, False),
-        ({"items": [{"id": "a"}], "error": "x"}, False),
+        ({"items": []}, None),
+        ({"items": [{"id": "a"}, {"id": "A"}]}, None),
+        ({"items": [], "success": True, "error": None}, None),
+        ({"items": [{"id": "a"}, {}]}, NAMES_NO_TASK),
+        ({"items": [{"id": "a"}, None]}, NAMES_NO_TASK),
+        ({"items": [{"task": None}]}, NAMES_NO_TASK),
+        ({"items": ["a"]}, NAMES_NO_TASK),
+        ({"items": [{"created_at": 1}]}, NAMES_NO_TASK),
+        ({"items": [{"id": ["a"]}]}, NAMES_NO_TASK),
+        ({"items": [{"id": "a"}, {"id": "other"}]}, "the records of other tasks"),
+        ({"items": [{"id": "a"}], "success": False}, REPORTS_ERROR),
+        ({"items": [{"id": "a"}], "error": "x"}, REPORTS_ERROR),
     ],
 )
-def test_a_page_is_complete_if_nothing_in_it_is_doubtful(page: Any, complete: bool) -> None:
-    assert read(page).complete is complete
+def test_a_page_is_doubted_unless_it_accounts_for_every_item(page: Any, doubt: str | None) -> None:
+    assert read(page).doubt == doubt
+
+
+@pytest.mark.parametrize(
+    ("counts", "missing"),
+    [
+        ({}, 0),
+        ({"count": 1}, 0),
+        ({"count": 3}, 2),
+        ({"total": 3}, 2),
+        ({"count": 1, "total": 2}, 1),
+        ({"count": -1}, 0),
+        ({"count": True, "total": "3"}, 0),
+        ({"count": 10**400}, 1_000_000),
+    ],
+)
+def test_a_page_tells_how_many_more_tasks_it_counts_than_it_has(counts: Any, missing: int) -> None:
+    page = read({"items": [{"id": "a"}], **counts})
+
+    assert page.missing == missing
+    assert page.may_be_followed is (missing > 0)
+
+
+@pytest.mark.parametrize(
+    "item", [{"id": "A"}, {"task": {"id": "A"}}, {"response": {"task_id": "A"}}]
+)
+def test_an_id_that_comes_back_in_another_case_is_the_one_asked_for(item: Any) -> None:
+    assert read({"items": [item]}).records.keys() == {"a"}
+
+
+def test_ids_that_differ_in_their_case_alone_stay_apart() -> None:
+    page = read_page(
+        {"items": [{"id": "A", "status": "x"}, {"id": "a", "status": "y"}]}, ["a", "A"]
+    )
+
+    assert page is not None
+    assert {key: record.status for key, record in page.records.items()} == {"A": "x", "a": "y"}
+
+
+def test_of_a_record_no_more_than_fifty_videos_are_read_and_the_rest_is_counted() -> None:
+    videos = [{"video_url": f"https://cdn.test/{number}.mp4"} for number in range(60)]
+
+    record = read_record({"id": "t", "response": {"data": videos, "unread_videos": 7}})
+
+    assert record is not None
+    assert len(record.videos) == MAX_VIDEOS == 50
+    assert record.response.unread_videos == 10
+
+
+def test_of_a_page_only_the_first_record_of_each_task_asked_for_is_read() -> None:
+    seen: list[str] = []
+    items = [
+        *({"id": f"other-{number}", "model": "x"} for number in range(1000)),
+        *({"id": "a", "model": str(number)} for number in range(1000)),
+    ]
+
+    def redact(text: str) -> str:
+        seen.append(text)
+        return text
+
+    read_page({"items": items}, ["a", "b"], redact=redact)
+
+    assert seen == ["a", "0"]
+
+
+def test_a_text_is_redacted_before_it_is_used_and_read_only_as_far_as_it_can_be_of_use() -> None:
+    seen: list[str] = []
+
+    def redact(text: str) -> str:
+        seen.append(text)
+        return text.replace("secret", "[token]")
+
+    given = {
+        "id": 12345678,
+        "request": {"prompt": " " * 20_000 + "secret" * 100_000, "model": "secret"},
+        "response": {"data": [{"video_url": "https://cdn.test/secret"}], "error": "secret"},
+        "content": {"url": "secret"},
+        "private": "secret" * 1000,
+    }
+    record = read_record(given, redact=redact)
+
+    assert record is not None
+    assert "secret" not in repr(record)
+    assert "12345678" in seen
+    assert max(map(len, seen)) == 10_000
 
 
 @pytest.mark.parametrize("value", [None, [], {}, {"items": None}, {"items": {"id": "a"}}])
 def test_a_body_without_a_list_of_items_is_no_page(value: Any) -> None:
-    assert read_page(value) is None
+    assert read_page(value, ["a"]) is None

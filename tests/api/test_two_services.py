@@ -1,6 +1,7 @@
 """One look-up at two services: which is asked, and what one's fault leaves of the other."""
 
 import asyncio
+import re
 from typing import Any
 
 import httpx
@@ -9,8 +10,15 @@ import pytest
 from hailuo_tasks_mcp.api.client import open_client
 from hailuo_tasks_mcp.api.proxies import ProxyRefusalError
 from hailuo_tasks_mcp.api.results import LookupResult
-from hailuo_tasks_mcp.errors import SettingsError, UnreachableError, UpstreamError
+from hailuo_tasks_mcp.api.services import HAILUO
+from hailuo_tasks_mcp.errors import (
+    SettingsError,
+    UnreachableError,
+    UnreadableResponseError,
+    UpstreamError,
+)
 from helpers import clock, raises, settings, task_ids
+from simulated_time import SimulatedTimeLoop
 from two_services import TwoServices, h3_tasks, hailuo_tasks
 
 DOWN = httpx.Response(503, json={"error": {"code": "api_error"}})
@@ -215,6 +223,123 @@ async def test_a_refusal_for_another_reason_does_not_make_an_id_unknown(
 
     with pytest.raises(Exception, match=f"HTTP {fault.status_code}"):
         await look_up(api, "x")
+
+
+# What an answer must account for, so that what is missing from it is not found
+
+UNACCOUNTED = [
+    ({"items": [{"id": "other", "status": "running"}]}, "the records of other tasks"),
+    ({"items": [{"id": f"o{number}"} for number in range(12)]}, "the records of other tasks"),
+    ({"items": [], "count": 2}, "fewer tasks than it counts (2 missing)"),
+    ({"items": [], "total": 1}, "fewer tasks than it counts (1 missing)"),
+    ({"items": [{}]}, "a list with items that name no task"),
+    ({"items": [{}, {}], "count": 2}, "a list with items that name no task"),
+    ({"items": [None]}, "a list with items that name no task"),
+    ({"items": [{"task": None}]}, "a list with items that name no task"),
+]
+
+
+@pytest.mark.parametrize(("body", "words"), UNACCOUNTED)
+@pytest.mark.parametrize("ids", [["a", "b"], ["a", "b", "c"]])
+@pytest.mark.parametrize("service", ["hailuo", "minimax"])
+async def test_an_answer_that_does_not_account_for_itself_makes_no_task_not_found(
+    service: str, ids: list[str], body: Any, words: str
+) -> None:
+    api = TwoServices()
+    api.services[service].fault = lambda _: httpx.Response(200, json=body)
+
+    with raises(
+        UnreadableResponseError, match=re.escape(f"answered with {words} instead of the tasks")
+    ):
+        await look_up(api, *ids)
+
+
+@pytest.mark.parametrize(("body", "words"), UNACCOUNTED)
+@pytest.mark.parametrize("service", ["hailuo", "minimax"])
+async def test_a_record_of_the_other_service_is_found_beside_such_an_answer(
+    service: str, body: Any, words: str
+) -> None:
+    api = TwoServices(hailuo=hailuo_tasks("a"), minimax=h3_tasks("a"))
+    api.services[service].fault = lambda _: httpx.Response(200, json=body)
+
+    result = await look_up(api, "a", "b", "c")
+
+    assert result.records.keys() == {"a"}
+    assert result.failures.keys() == {"b", "c"}
+    assert words in result.failures["b"].message
+
+
+@pytest.mark.parametrize(
+    "body", [{"items": []}, {"items": [], "count": 0}, {"items": [], "total": 0, "error": None}]
+)
+async def test_a_list_of_nothing_that_counts_nothing_is_believed(body: Any) -> None:
+    api = TwoServices()
+    for service in api.services.values():
+        service.fault = lambda _: httpx.Response(200, json=body)
+
+    assert await look_up(api, "a", "b") == ({}, {})
+
+
+async def test_tasks_that_were_counted_and_never_came_are_not_called_not_found() -> None:
+    class CountingOneMore(TwoServices):
+        """Counts a task that it never brings, on the first page alone."""
+
+        def answer(self, name: str, payload: Any) -> Any:
+            answer = super().answer(name, payload)
+            if len(payload.get("ids", ())) == 4:
+                answer = {"items": answer["items"][:1], "count": 3}
+            return answer
+
+    api = CountingOneMore(hailuo=hailuo_tasks("a", "b"))
+
+    async with open_client(settings(), transport=api) as client:
+        result = await client.look_up_at(HAILUO, ["a", "b", "c", "d"])
+
+    assert result.records.keys() == {"a", "b"}
+    assert result.failures.keys() == {"c", "d"}
+    assert "fewer tasks than it counts (1 missing)" in result.failures["c"].message
+
+
+@pytest.mark.parametrize("several", [True, False])
+@pytest.mark.parametrize("service", ["hailuo", "minimax"])
+async def test_an_id_that_comes_back_in_another_case_is_found(service: str, several: bool) -> None:
+    api = TwoServices()
+    ids = ["58cc618b-9639-4ee7-add2-d2fcf260d9a3", "Task_b"][: 1 + several]
+    for each in ids:
+        api.know(service, each)
+        api.services[service].records[each] |= {"id": each.swapcase()}
+
+    result = await look_up(api, *ids)
+
+    assert list(result.records) == ids
+    assert result.failures == {}
+
+
+async def test_the_record_of_another_task_makes_no_single_task_not_found() -> None:
+    api = TwoServices()
+    api.services["minimax"].fault = lambda _: httpx.Response(200, json={"task": {"id": "other"}})
+
+    with raises(UnreadableResponseError, match="the record of another task"):
+        await look_up(api, "a")
+
+
+async def test_what_may_be_on_another_page_is_not_called_not_found_when_the_time_is_up() -> None:
+    api = TwoServices(minimax=h3_tasks("a"))
+
+    def after_a_busy_moment(_: Any) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SimulatedTimeLoop)
+        loop.advance(2)
+
+    # It answers when it is no longer waited for, and so MiniMax is not asked for another page.
+    api.services["hailuo"].latency_seconds = 0.5
+    api.services["hailuo"].fault = after_a_busy_moment
+
+    result = await look_up(api, "a", "b")
+
+    assert api.sent == [("minimax", ["a", "b"]), ("hailuo", ["b"])]
+    assert result.records.keys() == {"a"}
+    assert "Not answered within 2 s" in result.failures["b"].message
 
 
 # Together, and at most four at a time

@@ -44,6 +44,23 @@ def test_several_tasks_end_with_a_line_of_counts(
     assert capsys.readouterr().out.endswith("\n\n3 tasks: 2 succeeded, 1 processing\n")
 
 
+def test_a_person_is_shown_all_videos_that_were_read_and_the_number_of_the_others(
+    api: TwoServices, capsys: pytest.CaptureFixture[str]
+) -> None:
+    urls = [f"https://cdn.test/{number}/{'x' * 500}.mp4" for number in range(60)]
+    response = {"success": True, "data": [{"video_url": url} for url in urls]}
+    api.know("hailuo", "a", response=response)
+
+    assert main(["retrieve", "a"]) == 0
+    printed = capsys.readouterr().out
+    assert main(["retrieve", "--json", "a"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+
+    assert [url in printed for url in urls] == [True] * 50 + [False] * 10
+    assert "  more     10 more videos\n" in printed
+    assert answer["more_videos"] == 60 - len(answer["video_urls"]) > 40
+
+
 def test_one_task_has_no_line_of_counts(
     api: TwoServices, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -814,7 +814,7 @@ async def test_a_busy_moment_makes_an_answer_no_later_than_it_lasts(
     assert isinstance(loop, SimulatedTimeLoop)
 
     def be_busy() -> None:
-        loop.block(busy_until - clock())
+        loop.advance(busy_until - clock())
         # No longer answers.
         api.latency = 10_000
 

@@ -488,6 +488,123 @@ def test_an_h3_task_without_its_times_is_summarized_without_what_needs_them(abse
     assert answer["urls_expire_at"] == "2026-09-07"
 
 
+# The length of an answer
+
+QUOTE = '"'
+TEXTS = {"prompt": QUOTE * 500, "model": QUOTE * 500, "first_image_url": URL + QUOTE * 4000}
+HOSTILE = [
+    # As short, as long and as much doubled by JSON as URLs can be.
+    *(
+        ended(
+            success=True,
+            data=[video(), video("failed"), *[video(url=url) | TEXTS for _ in range(5000)]],
+        )
+        for url in (URL, URL + "x" * 500, URL + "x" * 4070, URL + QUOTE * 4070)
+    ),
+    ended(success=True, data=[video(url=URL + QUOTE * 4070)]) | {"request": TEXTS},
+    ended(success=False, trace_id="t" * 64, error={"code": QUOTE * 500, "message": QUOTE * 5000})
+    | {"request": TEXTS},
+    record(started_at=NOW - 5000, request=TEXTS | {"first_image_url": URL + "x" * 4070}),
+    {"id": "t", "status": "odd", "trace_id": "t" * 64, "request": TEXTS},
+]
+
+
+def as_json(answer: dict[str, Any]) -> str:
+    return json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
+
+
+@pytest.mark.parametrize("given", HOSTILE)
+def test_the_answer_for_one_task_has_at_most_8000_characters(given: Any) -> None:
+    assert len(as_json(summarize(given, task_id="t" * 128))) <= 8000
+
+
+@pytest.mark.parametrize("given", HOSTILE)
+@pytest.mark.parametrize("count", [2, 20, 21, 100])
+def test_the_answer_for_a_batch_is_bounded_in_step_with_its_tasks(count: int, given: Any) -> None:
+    ids = [f"58cc618b-9639-4ee7-add2-{number:012}" for number in range(count)]
+
+    answer = summarize_several(*(given | {"id": task_id} for task_id in ids))
+
+    assert len(as_json(answer)) <= 8000 + 950 * count
+
+
+def test_videos_that_do_not_fit_are_counted_and_not_listed() -> None:
+    urls = [f"https://cdn.test/{number}/{'x' * 1000}.mp4" for number in range(60)]
+
+    answer = summarize(
+        ended(success=True, data=[video("failed", None), *(video(url=url) for url in urls)])
+    )
+
+    listed = answer["video_urls"]
+    assert listed == urls[: len(listed)]
+    assert len(listed) == 5
+    assert answer["more_videos"] == 55
+    assert answer["next_step"] == (
+        "55 more videos than are listed here; 1 of 61 videos failed and will not come; "
+        "tell the user."
+    )
+
+
+def test_a_video_whose_url_does_not_fit_at_all_is_counted() -> None:
+    answer = summarize(ended(success=True, data=[video(url=URL + QUOTE * 4070)]))
+
+    assert answer["state"] == "succeeded"
+    assert "video_urls" not in answer
+    assert answer["more_videos"] == 1
+
+
+def test_the_longest_url_is_listed_unchanged() -> None:
+    url = URL.ljust(4096, "x")
+
+    assert summarize(ended(success=True, data=[video(url=url)]))["video_urls"] == [url]
+
+
+def test_an_image_gives_way_to_the_videos() -> None:
+    given = ended(success=True, data=[video(url=URL.ljust(4000, "x"))])
+
+    short = summarize(given | {"request": {"first_image_url": URL}})
+    long = summarize(given | {"request": {"first_image_url": URL.ljust(4000, "x")}})
+
+    assert short["first_image_url"] == URL
+    assert "first_image_url" not in long
+    assert long["video_urls"] == short["video_urls"]
+
+
+def test_in_a_batch_the_first_video_of_each_task_comes_before_the_second_of_any() -> None:
+    many = ended(success=True, data=[video(url=f"{URL}?{n}{'x' * 300}") for n in range(50)])
+    one = ended(success=True, data=[video(url=URL + "x" * 300)])
+
+    answer = summarize_several(*(many | {"id": f"m{n}"} for n in range(30)), one | {"id": "one"})
+
+    assert all(task["video_urls"] for task in answer["tasks"])
+    assert answer["tasks"][0]["more_videos"] < 50
+    assert "more_videos" not in answer["tasks"][-1]
+    more = sum(task.get("more_videos", 0) for task in answer["tasks"])
+    assert more + sum(len(task["video_urls"]) for task in answer["tasks"]) == 1501
+    ids = json.dumps([f"m{n}" for n in range(30)])
+    assert answer["next_step"] == (
+        f"{more} more videos than are listed, of {ids}: retrieve_task lists more of one task."
+    )
+
+
+def test_a_hundred_tasks_with_long_signed_urls_are_all_listed() -> None:
+    one = ended(success=True, data=[video(url=URL + "x" * 330)])
+
+    answer = summarize_several(*(one | {"id": f"t{number}"} for number in range(100)))
+
+    assert all(len(task["video_urls"]) == 1 for task in answer["tasks"])
+    assert "next_step" not in answer
+
+
+@pytest.mark.parametrize("words", [["failed"], ["failed", "succeeded"]])
+def test_a_task_of_which_not_all_was_read_is_not_called_failed(words: list[str]) -> None:
+    given = ended(success=True, data=[video("failed", None)] * 50 + [video(word) for word in words])
+
+    answer = summarize(given)
+
+    assert (answer["state"], answer["final"]) == ("unknown", False)
+
+
 # Links
 
 

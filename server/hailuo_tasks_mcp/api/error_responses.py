@@ -3,11 +3,11 @@
 Codes and statuses are those of the API's published list.
 """
 
-import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import NamedTuple
 
+from hailuo_tasks_mcp.api.records import Redact, read_text
 from hailuo_tasks_mcp.errors import (
     AccessDeniedError,
     BalanceUsedUpError,
@@ -18,20 +18,20 @@ from hailuo_tasks_mcp.errors import (
     UpstreamError,
     WrongBaseUrlError,
 )
-from hailuo_tasks_mcp.text import clean_text, identifier
+from hailuo_tasks_mcp.text import clean_text, identifier, quoted
 
 _MESSAGE_LIMIT = 200
 
 
 class ErrorBody(NamedTuple):
-    """What an error body says, cleaned and cut; None for what it does not say."""
+    """What an error body says, redacted, cleaned and cut; None for what it does not say."""
 
     code: str | None
     message: str | None
     trace_id: str | None
 
 
-def read_error_body(body: object) -> ErrorBody:
+def read_error_body(body: object, redact: Redact | None = None) -> ErrorBody:
     """Read an error body in any of its forms.
 
     The gateway's `{"error": {"code", "message"}, "trace_id"}`, of which `error` may also be a bare
@@ -50,19 +50,20 @@ def read_error_body(body: object) -> ErrorBody:
     trace_id = body.get("trace_id", body.get("request_id"))
     return ErrorBody(
         # Unquoted in a message, so it must not be able to look like a sentence of ours.
-        identifier(str(code) if isinstance(code, str | int) else None),
-        (clean_text(message, _MESSAGE_LIMIT) or None) if isinstance(message, str) else None,
-        identifier(trace_id if isinstance(trace_id, str) else None),
+        identifier(read_text(code, redact)),
+        clean_text(read_text(message, redact) or "", _MESSAGE_LIMIT) or None,
+        identifier(read_text(trace_id, redact)),
     )
 
 
-def error_from_response(
+def error_from_response(  # noqa: PLR0913 - what a response is read for, and where it came from
     status: int,
     body: object,
     *,
     at_base_url: str,
     retry_after_seconds: float | None = None,
     refuses_id: bool = False,
+    redact: Redact | None = None,
 ) -> HailuoTasksError:
     """Make the error of an error response.
 
@@ -72,15 +73,16 @@ def error_from_response(
         at_base_url: where the request was sent, as `Settings.at_base_url` has it.
         retry_after_seconds: how long the API asks to wait; None if it does not say.
         refuses_id: whether it may be because the service knows no such task.
+        redact: takes the tokens in use out of a text.
 
     The code decides before the status, because 400 and 403 each stand for several errors.
 
     """
-    error_body = read_error_body(body)
+    error_body = read_error_body(body, redact)
     kind = _KIND_BY_CODE.get(error_body.code or "") or _kind_by_status(status)
     details = ", ".join(part for part in (f"HTTP {status}", error_body.code) if part)
     if error_body.message:
-        details += f": {json.dumps(error_body.message, ensure_ascii=False)}"
+        details += f": {quoted(error_body.message, _MESSAGE_LIMIT)}"
     return kind(
         f"{_HAPPENED[kind].format(at_base_url=at_base_url)} ({details})",
         trace_id=error_body.trace_id,

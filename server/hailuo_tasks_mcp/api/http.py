@@ -6,7 +6,7 @@ import math
 import random
 import ssl
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, Self
@@ -19,7 +19,12 @@ from hailuo_tasks_mcp.api.transport import NetworkTransport
 from hailuo_tasks_mcp.errors import HailuoTasksError, UntrustedCertificateError, WrongBaseUrlError
 from hailuo_tasks_mcp.settings import Settings
 
-MAX_RESPONSE_BYTES = 8_000_000
+# Bodies up to here may be held for any number of requests at once, larger ones for a few. What
+# an error response says fits in too.
+_SMALL_BODY_BYTES = 64_000
+_MAX_LARGE_BODIES = 4
+# After so many chunks or decompressed parts the event loop gets a turn, though more are there.
+_PARTS_AT_ONCE = 16
 MAX_CONNECTIONS = 100
 # A `Retry-After` up to here is waited for; beyond, the caller learns when to ask again.
 MAX_RETRY_AFTER_SECONDS = 10.0
@@ -60,7 +65,7 @@ logger = logging.getLogger(__name__)
 
 
 class ResponseTooLargeError(Exception):
-    """A response has more than `MAX_RESPONSE_BYTES`; it was not read to its end."""
+    """A response has more bytes than the request allows; it was not read to its end."""
 
 
 class _Refusal(NamedTuple):
@@ -131,6 +136,7 @@ class HttpPool:
         self._closed = False
         # Before the time-out, so that the wait for a slot does not count as one for the response.
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._large_bodies = asyncio.Semaphore(_MAX_LARGE_BODIES)
 
     async def __aenter__(self) -> Self:
         """Return the pool; connections are opened when they are needed."""
@@ -148,6 +154,7 @@ class HttpPool:
         payload: Mapping[str, Any],
         token: str,
         *,
+        max_response_bytes: int,
         max_attempts: int,
         throttle: Throttle,
         on_attempt: OnAttempt,
@@ -158,6 +165,7 @@ class HttpPool:
             path: where to post to, below the base URL.
             payload: the JSON to post.
             token: the caller's bearer token.
+            max_response_bytes: how long its body may be, before and after decompression.
             max_attempts: how often it may be sent; more than once only if receiving it twice does
                 no harm.
             throttle: the caller's; holds back what a rate limit does not allow.
@@ -183,7 +191,7 @@ class HttpPool:
         attempt = 1
         while True:
             await throttle.wait()
-            result = await self._attempt(transport, request)
+            result = await self._attempt(transport, request, max_response_bytes)
             on_attempt(result)
             pause = _backoff_seconds(attempt, result)
             if isinstance(result, httpx.Response) and result.status_code == _RATE_LIMITED:
@@ -203,7 +211,9 @@ class HttpPool:
             # Its traceback refers to this frame, so this frame must not refer to it.
             del result
 
-    async def _attempt(self, transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Result:
+    async def _attempt(
+        self, transport: httpx.AsyncBaseTransport, request: httpx.Request, max_response_bytes: int
+    ) -> Result:
         """Send a request once; return the complete response, or a transient error.
 
         A body that breaks off or does not end in time is an error like any other.
@@ -214,7 +224,7 @@ class HttpPool:
                 async with asyncio.timeout(self._attempt_seconds):
                     response = await transport.handle_async_request(request)
                     try:
-                        content = await _read(response)
+                        content = await _read(response, max_response_bytes, self._large_bodies)
                     finally:
                         await response.aclose()
             except TimeoutError:
@@ -291,38 +301,67 @@ def retry_after_seconds(response: httpx.Response) -> float | None:
     return min(max(seconds, 0.0), _DAY_SECONDS)
 
 
-async def _read(response: httpx.Response) -> bytes:
-    """Return the decoded body.
+async def _read(response: httpx.Response, max_bytes: int, large_bodies: asyncio.Semaphore) -> bytes:
+    """Return the decoded body; nothing of an error response that is longer than any of the API.
 
     Not decoded by httpx, because a compressed body can be a thousandth of what it decodes to.
+
+    Raises:
+        ResponseTooLargeError: it has more than `max_bytes`.
+
     """
+    if not response.is_success:
+        try:
+            return await _read_up_to(_SMALL_BODY_BYTES, response, large_bodies)
+        except ResponseTooLargeError:
+            return b""
+    return await _read_up_to(max_bytes, response, large_bodies)
+
+
+async def _read_up_to(
+    max_bytes: int, response: httpx.Response, large_bodies: asyncio.Semaphore
+) -> bytes:
     declared = response.headers.get("content-length", "")
-    if declared.isdecimal() and float(declared) > MAX_RESPONSE_BYTES:
+    if declared.isdecimal() and float(declared) > max_bytes:
         raise ResponseTooLargeError
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     inflater = None if encoding in {"", "identity"} else zlib.decompressobj(_GZIP_WBITS)
-    parts: list[bytes] = []
-    received = decoded = 0
-    async for chunk in response.stream:  # type: ignore[union-attr]
-        received += len(chunk)
-        part = _inflate(inflater, chunk) if inflater else chunk
-        parts.append(part)
-        decoded += len(part)
-        if max(received, decoded) > MAX_RESPONSE_BYTES:
-            raise ResponseTooLargeError
+    body = bytearray()
+    received = parts = 0
+    is_large = False
+    try:
+        async for chunk in response.stream:  # type: ignore[union-attr]
+            received += len(chunk)
+            for part in _inflate(inflater, chunk) if inflater else (chunk,):
+                body += part
+                if max(received, len(body)) > max_bytes:
+                    raise ResponseTooLargeError
+                if not is_large and len(body) > _SMALL_BODY_BYTES:
+                    await large_bodies.acquire()
+                    is_large = True
+                parts += 1
+                if parts % _PARTS_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+    finally:
+        if is_large:
+            large_bodies.release()
     if inflater is not None and received and not inflater.eof:
         raise httpx.RemoteProtocolError("The compressed body broke off")
-    return b"".join(parts)
+    return bytes(body)
 
 
-def _inflate(inflater: "zlib._Decompress", chunk: bytes) -> bytes:
-    try:
-        part = inflater.decompress(chunk, MAX_RESPONSE_BYTES + 1)
-    except zlib.error as error:
-        raise httpx.DecodingError("Not gzip") from error
-    if inflater.unused_data:
-        raise httpx.DecodingError("More than one gzip member")
-    return part
+def _inflate(inflater: "zlib._Decompress", chunk: bytes) -> Iterator[bytes]:
+    """Yield what a chunk decompresses to, in parts of bounded length, at least one."""
+    part = None
+    while part is None or chunk or len(part) == _SMALL_BODY_BYTES:
+        try:
+            part = inflater.decompress(chunk, _SMALL_BODY_BYTES)
+        except zlib.error as error:
+            raise httpx.DecodingError("Not gzip") from error
+        if inflater.unused_data:
+            raise httpx.DecodingError("More than one gzip member")
+        chunk = inflater.unconsumed_tail
+        yield part
 
 
 def _host_of(base_url: str) -> str:

@@ -10,7 +10,6 @@ import httpx
 from hailuo_tasks_mcp.api.batching import Absence, Group
 from hailuo_tasks_mcp.api.error_responses import error_from_response, may_refuse_id
 from hailuo_tasks_mcp.api.http import (
-    MAX_RESPONSE_BYTES,
     HttpPool,
     ResponseTooLargeError,
     Result,
@@ -19,7 +18,13 @@ from hailuo_tasks_mcp.api.http import (
 )
 from hailuo_tasks_mcp.api.network import PROXY_VARIABLES
 from hailuo_tasks_mcp.api.proxies import ProxyRefusalError
-from hailuo_tasks_mcp.api.records import holds_task, read_page, read_record, reports_error
+from hailuo_tasks_mcp.api.records import (
+    holds_task,
+    read_page,
+    read_record,
+    read_text,
+    reports_error,
+)
 from hailuo_tasks_mcp.api.services import MINIMAX, Service
 from hailuo_tasks_mcp.errors import (
     Failure,
@@ -31,10 +36,16 @@ from hailuo_tasks_mcp.errors import (
 )
 from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import Settings
-from hailuo_tasks_mcp.text import clean_text
+from hailuo_tasks_mcp.text import clean_text, quoted
 
 # Both actions only read, so the API may receive one more than once.
 MAX_LOOKUP_ATTEMPTS = 3
+# How large a response may be: a documented record has 1,100 bytes and 45 values, a prompt may be
+# long and come more than once.
+_MAX_BYTES = 1_000_000
+_MAX_VALUES = 20_000
+_MORE_BYTES_FOR_EACH_ID = 20_000
+_MORE_VALUES_FOR_EACH_ID = 300
 # How many further requests may find out which ids of a group make its request fail.
 _MAX_DIVIDED_REQUESTS = 32
 
@@ -69,8 +80,10 @@ class LookupSender:
     async def _retrieve(self, group: Group, task_id: str) -> None:
         try:
             body = await self._post(group, {"action": "retrieve", "id": task_id})
-            record = read_record(body, group.service.name)
-            if record is not None and record.task_id not in {None, task_id}:
+            record = read_record(body, group.service.name, self._redactor.redact)
+            its_id = None if record is None else record.task_id
+            # An id may come back in another case, as UUIDs do.
+            if its_id is not None and its_id.lower() != task_id.lower():
                 raise self._unreadable("the record of another task", "the task asked for")
         except HailuoTasksError as error:
             group.resolve(task_id, Absence.UNKNOWN if _refuses_id(error) else error.failure)
@@ -84,24 +97,36 @@ class LookupSender:
 
         The API pages, by 12 unless `limit` says otherwise, and nothing promises that `limit` is
         obeyed or what `count` counts. So what is missing from a response that may be one page of
-        several is requested again; it is unknown once a response brought nothing.
+        several is requested again; it is unknown once a response brought nothing, and none of the
+        responses left anything open.
 
         Returns: the ids that are left, and the error because of which they are.
         """
         missing, found = list(task_ids), list[str]()
+        # How many tasks were counted and have not come.
+        owed = 0
         try:
             while missing:
                 payload = {"action": "retrieve_batch", "ids": missing, "limit": len(missing)}
-                page = read_page(await self._post(group, payload), group.service.name)
+                page = read_page(
+                    await self._post(group, payload),
+                    missing,
+                    group.service.name,
+                    self._redactor.redact,
+                )
                 if page is None:
                     raise self._unreadable("an object without items", "a list of tasks")
-                found = [task_id for task_id in missing if task_id in page.records]
-                if not found and not page.complete:
-                    raise self._unreadable("a list with holes", "the tasks asked for")
-                for task_id in found:
-                    group.resolve(task_id, page.records[task_id])
+                found = list(page.records)
+                for task_id, record in page.records.items():
+                    group.resolve(task_id, record)
                 missing = [task_id for task_id in missing if task_id not in page.records]
-                if not found or not page.may_be_followed:
+                owed = max(page.missing, owed - len(found))
+                doubt = page.doubt or (
+                    f"fewer tasks than it counts ({owed} missing)" if owed else None
+                )
+                if not found and doubt:
+                    raise self._unreadable(doubt, "the tasks asked for")
+                if not found or not (page.may_be_followed or owed):
                     break
         except HailuoTasksError as error:
             return missing, error
@@ -135,29 +160,33 @@ class LookupSender:
 
     async def _post(self, group: Group, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Send a look-up and return the JSON object of the response."""
+        more_ids = len(payload.get("ids", [""])) - 1
+        max_bytes = _MAX_BYTES + more_ids * _MORE_BYTES_FOR_EACH_ID
+        max_values = _MAX_VALUES + more_ids * _MORE_VALUES_FOR_EACH_ID
 
         def on_attempt(result: Result) -> None:
             group.last_failure = None
             if isinstance(result, httpx.RequestError):
                 group.last_failure = self._request_error(result).failure
             elif not result.is_success:
-                group.last_failure = self._error_of(result, group.service)
+                group.last_failure = self._error_of(result, group.service, max_values)
 
         try:
             response = await self._pool.post(
                 group.service.path,
                 payload,
                 self._token,
+                max_response_bytes=max_bytes,
                 max_attempts=MAX_LOOKUP_ATTEMPTS,
                 throttle=self._throttle,
                 on_attempt=on_attempt,
             )
         except ResponseTooLargeError as error:
-            size = f"more than {MAX_RESPONSE_BYTES // 1_000_000} MB"
+            size = f"more than {max_bytes / 1_000_000:.3g} MB"
             raise self._unreadable(size, "a few kilobytes of JSON") from error
         except httpx.RequestError as error:
             raise self._request_error(error) from error
-        return self._read_response(response, group.service)
+        return self._read_response(response, group.service, max_values)
 
     def _request_error(self, error: httpx.RequestError) -> HailuoTasksError:
         """Return the error that an error of httpx is for the caller."""
@@ -180,24 +209,31 @@ class LookupSender:
         happened = "broke off before it had answered" if broke_off else "could not be reached"
         return UnreachableError(f"The {api} {happened} ({reason})")
 
-    def _error_of(self, response: httpx.Response, service: Service) -> Failure | None:
+    def _error_of(
+        self, response: httpx.Response, service: Service, max_values: int
+    ) -> Failure | None:
         try:
-            self._read_response(response, service)
+            self._read_response(response, service, max_values)
         except HailuoTasksError as error:
             return error.failure
         return None
 
-    def _read_response(self, response: httpx.Response, service: Service) -> dict[str, Any]:
-        """Return the JSON object of a response, redacted in case the API echoed a token."""
+    def _read_response(
+        self, response: httpx.Response, service: Service, max_values: int
+    ) -> dict[str, Any]:
+        """Return the JSON object of a response, in which the API may have echoed a token."""
         status, content = response.status_code, response.content
         received, body = "", None
         try:
-            # Not by "utf-8-sig", a codec that would be loaded at the first answer.
-            text = content.removeprefix(BOM_UTF8).decode()
-            body = self._redactor.redact_json(json.loads(text))
+            # Counted first, because a few kilobytes, compressed, can hold millions of objects.
+            if sum(map(content.count, (b"{", b"[", b","))) > max_values:
+                received = f"JSON of more than {max_values:,} values"
+            else:
+                # Not by "utf-8-sig", a codec that would be loaded at the first answer.
+                body = json.loads(content.removeprefix(BOM_UTF8).decode())
         except ValueError:
-            media_type = response.headers.get("content-type", "no content type")
-            shown = clean_text(self._redactor.redact(media_type), 60)
+            media_type = read_text(response.headers.get("content-type"), self._redactor.redact)
+            shown = quoted(media_type, 60) if media_type else "no content type"
             received = f"text that is not JSON ({shown})" if content else "an empty body"
         except RecursionError:
             received = "JSON that is nested too deeply"
@@ -208,6 +244,7 @@ class LookupSender:
                 at_base_url=self._settings.at_base_url,
                 retry_after_seconds=retry_after_seconds(response),
                 refuses_id=service is MINIMAX and may_refuse_id(status, body),
+                redact=self._redactor.redact,
             )
         if isinstance(body, dict):
             return body

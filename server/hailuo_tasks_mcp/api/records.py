@@ -2,14 +2,15 @@
 
 A value of a wrong type counts as absent, so reading never fails; what the values mean is decided in
 `tasks.states`. The platform's own ids (`_id`, `api_id`, `application_id`, `credential_id`,
-`user_id`) have no field here and so cannot be passed on.
+`user_id`) have no field here and so cannot be passed on. What is not read costs nothing, however
+much it is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from hailuo_tasks_mcp.api.services import ServiceName
 
@@ -19,21 +20,40 @@ _MAX_INTEGER_BITS = 426
 _USUAL_PAGE_SIZE = 12
 _YEAR_10000 = 253_402_300_800.0
 _CENTURY_SECONDS = 3_155_760_000.0
+# More of a text is of no use: the longest URL that is passed on has 4,096 characters.
+_MAX_TEXT_LENGTH = 10_000
+# More of a record are counted and not read; documented ones have one.
+MAX_VIDEOS = 50
+_MAX_MOMENT_LENGTH = 64
+# A higher one is no count of tasks.
+_MAX_COUNT = 1_000_000
+
+Redact = Callable[[str], str]
+"""Returns a text without the tokens in use."""
 
 
-def _text(value: object) -> str | None:
-    """Return a non-blank string; numbers become one, because some codes and ids are numbers."""
+def read_text(value: object, redact: Redact | None = None) -> str | None:
+    """Return a non-blank string, its beginning if it is long, without what `redact` takes out.
+
+    Numbers become one, because some codes and ids are numbers.
+    """
     if isinstance(value, int) and not isinstance(value, bool):
-        return str(value) if value.bit_length() <= _MAX_INTEGER_BITS else None
+        value = str(value) if value.bit_length() <= _MAX_INTEGER_BITS else None
     if not isinstance(value, str):
         return None
     # JSON can spell half a surrogate pair, which no later encoder would take.
-    return value.encode("utf-8", "ignore").decode().strip() or None
+    text = value.strip()[:_MAX_TEXT_LENGTH].encode("utf-8", "ignore").decode().strip()
+    return (redact(text) if redact else text) or None
+
+
+def _text(value: object, info: ValidationInfo) -> str | None:
+    """Read a field; the context of the validation is what redacts."""
+    return read_text(value, info.context)
 
 
 def _moment(value: object) -> float | None:
     """Return Unix seconds from Unix seconds or, as in older records, an ISO 8601 string."""
-    if isinstance(value, str):
+    if isinstance(value, str) and len(value) <= _MAX_MOMENT_LENGTH:
         try:
             moment = datetime.fromisoformat(value.strip())
             value = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
@@ -89,10 +109,11 @@ class Video(_Lenient):
     first_image_url: Text = None
 
 
-def _error(value: object) -> TaskError | None:
+def _error(value: object, info: ValidationInfo) -> TaskError | None:
     """Return an error; None if it has neither code nor message."""
     value = {"message": value} if isinstance(value, str) else value
-    error = TaskError.model_validate(value if isinstance(value, Mapping) else {})
+    value = value if isinstance(value, Mapping) else {}
+    error = TaskError.model_validate(value, context=info.context)
     return error if error.code or error.message else None
 
 
@@ -100,9 +121,10 @@ def _items(value: object) -> list[object]:
     return value if isinstance(value, list) else [value]
 
 
-def _videos(value: object) -> list[Video]:
+def _videos(value: object, info: ValidationInfo) -> list[Video]:
     """Return the videos that have any field; a single one may come without its list."""
-    videos = [Video.model_validate(item) for item in _items(value) if isinstance(item, Mapping)]
+    items = [item for item in _items(value)[:MAX_VIDEOS] if isinstance(item, Mapping)]
+    videos = [Video.model_validate(item, context=info.context) for item in items]
     return [video for video in videos if video != Video()]
 
 
@@ -117,8 +139,9 @@ class GenerationRequest(_Lenient):
 class Response(_Lenient):
     """The outcome of a run, as far as there is one.
 
-    `unreadable` tells that something came that is not an outcome, so that "nothing came" and
-    "nothing that can be read came" stay two things.
+    `unreadable` tells that something came that is not an outcome or was not looked at, so that
+    "nothing came" and "nothing that can be read came" stay two things; `unread_videos` how many of
+    `data` were not looked at.
     """
 
     success: Flag = None
@@ -127,6 +150,7 @@ class Response(_Lenient):
     data: Annotated[list[Video], BeforeValidator(_videos)] = Field(default_factory=list)
     error: Annotated[TaskError | None, BeforeValidator(_error)] = None
     unreadable: bool = False
+    unread_videos: int = 0
 
 
 class Content(_Lenient):
@@ -147,8 +171,11 @@ def _response(value: object) -> object:
     if not isinstance(value, Mapping):
         return {"unreadable": True}
     data = value.get("data")
-    readable = data is None or all(isinstance(item, Mapping) for item in _items(data))
-    return {**value, "unreadable": not readable}
+    items = [] if data is None else _items(data)
+    readable = all(isinstance(item, Mapping) for item in items[:MAX_VIDEOS])
+    unread_videos = max(0, len(items) - MAX_VIDEOS)
+    unreadable = not readable or unread_videos > 0
+    return {**value, "unreadable": unreadable, "unread_videos": unread_videos}
 
 
 # Of MiniMax H3, which says when it last changed a task.
@@ -210,8 +237,10 @@ class TaskRecord(_Lenient):
         return next(coded, inner or outer)
 
 
-def read_record(value: Any, service: ServiceName = "hailuo") -> TaskRecord | None:
-    """Read one task record of a service from any JSON value.
+def read_record(
+    value: Any, service: ServiceName = "hailuo", redact: Redact | None = None
+) -> TaskRecord | None:
+    """Read one task record of a service from any JSON value, its texts redacted.
 
     Returns None for `{}` and for `{"task": null}`, by which a service says that it knows no such
     task. Whatever cannot be read leaves its field empty; a value that is no record at all leaves
@@ -219,51 +248,81 @@ def read_record(value: Any, service: ServiceName = "hailuo") -> TaskRecord | Non
     """
     if not isinstance(value, Mapping):
         return TaskRecord(service=service)
-    task = value.get("task", value)
-    if task is None and not holds_task(value):
+    record = _unwrapped(value)
+    knows_none = value.get("task", value) is None and not holds_task(value)
+    if knows_none or not record:
         return None
-    record = task if isinstance(task, Mapping) else value
-    return TaskRecord.model_validate({**record, "service": service}) if record else None
+    return TaskRecord.model_validate({**record, "service": service}, context=redact)
+
+
+def _unwrapped(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a record without the `task` in which the second envelope puts it."""
+    task = value.get("task")
+    return task if isinstance(task, Mapping) else value
 
 
 class TaskPage(NamedTuple):
     """One response to `retrieve_batch`.
 
     Attributes:
-        records: the records that name their task, by its id.
-        complete: whether the response reports no error and every item names its task, so that the
-            API does not know a task that is missing from it.
+        records: the records of tasks that were asked for, by the id asked for.
         may_be_followed: whether there may be another page: as many items as a usual page has, or
             more counted than are here.
+        missing: how many more tasks it counts than it has items.
+        doubt: why a task that is missing from it may still be known to the API; None if the page
+            accounts for each item: it reports no error, and every item is a task asked for.
 
     """
 
     records: dict[str, TaskRecord]
-    complete: bool
     may_be_followed: bool
+    missing: int
+    doubt: str | None
 
 
-def read_page(value: Any, service: ServiceName = "hailuo") -> TaskPage | None:
+def read_page(
+    value: Any,
+    task_ids: Sequence[str],
+    service: ServiceName = "hailuo",
+    redact: Redact | None = None,
+) -> TaskPage | None:
     """Read one response to `retrieve_batch` from any JSON value; None if it has no list of items.
 
-    Of two records of one task the first, the newer one, counts. Whether `count` (`total` in the
-    second envelope) counts the page or all there is, nothing promises.
+    Only records of `task_ids` are read. An id may come back in another case, as UUIDs do. Of two
+    records of one task the first, the newer one, counts. Whether `count` (`total` in the second
+    envelope) counts the page or all there is, nothing promises.
     """
     items = value.get("items") if isinstance(value, Mapping) else None
     if not isinstance(items, list):
         return None
+    asked = {task_id.lower(): task_id for task_id in task_ids} | {each: each for each in task_ids}
     records: dict[str, TaskRecord] = {}
-    complete = not reports_error(value)
+    doubt = "a list that reports an error" if reports_error(value) else None
     for item in items:
-        record = read_record(item, service)
-        if record is not None and record.task_id is not None:
-            records.setdefault(record.task_id, record)
-        elif record is not None:
-            complete = False
+        task_id = _id_in(item)
+        if task_id is None:
+            doubt = doubt or "a list with items that name no task"
+            continue
+        asked_id = asked.get(task_id) or asked.get(task_id.lower())
+        if asked_id is None:
+            doubt = doubt or "the records of other tasks"
+        elif asked_id not in records and (record := read_record(item, service, redact)):
+            records[asked_id] = record
     counts = (value.get("count"), value.get("total"))
-    counted = max((count for count in counts if isinstance(count, int)), default=0)
-    may_be_followed = len(items) >= _USUAL_PAGE_SIZE or counted > len(items)
-    return TaskPage(records, complete, may_be_followed)
+    counted = max((count for count in counts if type(count) is int), default=0)
+    missing = min(max(0, counted - len(items)), _MAX_COUNT)
+    return TaskPage(records, len(items) >= _USUAL_PAGE_SIZE or missing > 0, missing, doubt)
+
+
+def _id_in(item: object) -> str | None:
+    """Return the id that an item of a page has, as `TaskRecord.task_id` finds it."""
+    if not isinstance(item, Mapping):
+        return None
+    record = _unwrapped(item)
+    task_id = read_text(record.get("id"))
+    if task_id is None and isinstance(response := record.get("response"), Mapping):
+        task_id = read_text(response.get("task_id"))
+    return task_id
 
 
 def reports_error(value: Mapping[str, Any]) -> bool:

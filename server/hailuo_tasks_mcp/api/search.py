@@ -197,7 +197,7 @@ class Search:
             return record
         outcomes = self._outcomes[task_id].values()
         failure = next((each for each in outcomes if isinstance(each, Failure)), None)
-        if failure is None and UNANSWERED in outcomes:
+        if failure is None and (UNANSWERED in outcomes or Absence.UNCONFIRMED in outcomes):
             return self._not_answered(_STRAGGLER_SECONDS)
         return failure or Absence.UNKNOWN
 

@@ -25,7 +25,7 @@ from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.answers import BatchSummary, TaskSummary
 from hailuo_tasks_mcp.tasks.durations import USUAL_DURATIONS
 from hailuo_tasks_mcp.tasks.polling import poll
-from hailuo_tasks_mcp.tasks.states import RUNNING_STATES, State, classify
+from hailuo_tasks_mcp.tasks.states import RUNNING_STATES, State, classify, usable_urls
 from hailuo_tasks_mcp.tasks.summarize import describe_progress, summarize_batch, summarize_task
 from hailuo_tasks_mcp.text import clean_text
 from hailuo_tasks_mcp.tools import retrieve_task
@@ -261,8 +261,13 @@ def _facts(task_id: str, state: State, known: LookupResult) -> list[tuple[str, s
     """Return what is known of a task, with its labels, in the order of interest."""
     record, failure = known.records.get(task_id), known.failures.get(task_id)
     task = summarize_task(task_id, record, now=time.time(), max_wait_seconds=0)
+    urls, unread = [], 0
+    if record is not None and state == "succeeded":
+        # All that were read; a model's answer may list fewer.
+        urls, unread = usable_urls(record.videos), record.response.unread_videos
     facts = [
-        *(("video", url) for url in task.video_urls or []),
+        *(("video", url) for url in urls),
+        ("more", unread and f"{unread} more videos"),
         ("missing", task.failed_videos and f"{task.failed_videos} more failed"),
         ("reason", _reason(task, state, failure)),
         # Beside a state, which is then the one last seen.

@@ -40,6 +40,7 @@ class TaskSummary(Answer):
     video_urls: Annotated[
         list[str] | None, Field(description="The videos; only when succeeded.")
     ] = None
+    more_videos: Annotated[int | None, Field(description="How many are not listed.")] = None
     failed_videos: Annotated[
         int | None, Field(description="How many videos failed beside those.")
     ] = None

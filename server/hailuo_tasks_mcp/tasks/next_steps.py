@@ -69,8 +69,10 @@ def final_step(task: TaskSummary, *, links_expired: bool) -> str | None:
         trace = " trace_id is for the vendor's support." if task.trace_id else ""
         return FAILED_STEPS[kind] + trace
     steps = []
+    if task.more_videos:
+        steps.append(f"{task.more_videos} more videos than are listed here")
     if task.failed_videos:
-        total = task.failed_videos + len(task.video_urls or [])
+        total = task.failed_videos + len(task.video_urls or []) + (task.more_videos or 0)
         steps.append(f"{task.failed_videos} of {total} videos failed and will not come")
     if links_expired:
         steps.append(EXPIRED_LINKS)
@@ -137,6 +139,12 @@ def batch_next_step(
 
     """
     steps = []
+    if more := [task.task_id for task in tasks if task.more_videos]:
+        count = sum(task.more_videos or 0 for task in tasks)
+        steps.append(
+            f"{count} more videos than are listed, of {_ids(more)}: {RETRIEVE_TASK} lists more of "
+            "one task."
+        )
     if partly := [task.task_id for task in tasks if task.failed_videos]:
         steps.append(f"Some videos of {_ids(partly)} failed and will not come; tell the user.")
     if expired_ids:

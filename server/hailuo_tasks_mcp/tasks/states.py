@@ -47,7 +47,8 @@ def classify(record: TaskRecord | None) -> State:  # noqa: PLR0911 - a row, a re
         return "succeeded"
     # The run was refused or every video failed. A structured error without `success` is not in the
     # contract's table; error bodies of the API do leave it out, and it ends the run there too.
-    if refused or (structured and success is None) or all_failed(videos):
+    none_succeeded = all_failed(videos) and not response.unread_videos
+    if refused or (structured and success is None) or none_succeeded:
         return "failed"
     # The run ended without a video; what could not be read may have been one.
     if finished and success and not response.unreadable:

@@ -1,5 +1,6 @@
 """Turns records into answers: short, true, complete, and enough to decide the next step."""
 
+import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -36,6 +37,11 @@ BATCH_PROMPT_LIMIT = 40
 # nothing any more, and fifty of them must not fill a context.
 FULL_DETAIL_BATCH = 20
 LARGE_BATCH_PROMPT_LIMIT = 20
+_LARGE_BATCH_MESSAGE_LIMIT = 100
+# How many characters of JSON the URLs of a task may take, which leaves its other fields 2,000 of
+# 8,000, and how many those of a batch for each further task. Documented URLs have about 115.
+_URL_CHARACTERS = 6_000
+_URL_CHARACTERS_FOR_EACH_TASK = 300
 
 # What a large batch leaves out of a task that succeeded.
 _LEFT_OUT = (
@@ -65,7 +71,7 @@ def summarize_task(
         max_wait_seconds: for how long a next call can wait for a running task.
 
     """
-    task = _facts(task_id, record, now)
+    (task,) = _fit_urls([_facts(task_id, record, now)])
     service = "hailuo" if record is None else record.service
     if task.final:
         step = final_step(task, links_expired=_links_expired(task.urls_expire_at, now))
@@ -99,9 +105,12 @@ def summarize_batch(
             return _no_task_id(task_id)
         if task_id in failures and task_id not in records:
             return _unlearned_task(task_id, failures[task_id])
-        return _batch_task(task_id, records.get(task_id), now, len(task_ids))
+        return _batch_facts(task_id, records.get(task_id), now, len(task_ids))
 
-    tasks = [summarize(task_id) for task_id in task_ids]
+    tasks = [
+        _batch_task(task, len(task_ids))
+        for task in _fit_urls([summarize(task_id) for task_id in task_ids])
+    ]
     expired_ids = [
         task.task_id
         for task in tasks
@@ -163,6 +172,7 @@ def _facts(task_id: str, record: TaskRecord | None, now: float) -> TaskSummary:
         final=state in FINAL_STATES,
         video_urls=usable_urls(videos) if state == "succeeded" else None,
         urls_expire_at=_urls_expire_at(record) if state == "succeeded" else None,
+        more_videos=(record.response.unread_videos or None) if state == "succeeded" else None,
         failed_videos=(count_failed(videos) or None) if state == "succeeded" else None,
         error=_task_failure(record) if state == "failed" else None,
         # From a video or, as long as there is none, from the request.
@@ -179,11 +189,9 @@ def _facts(task_id: str, record: TaskRecord | None, now: float) -> TaskSummary:
     )
 
 
-def _batch_task(task_id: str, record: TaskRecord | None, now: float, size: int) -> TaskSummary:
+def _batch_facts(task_id: str, record: TaskRecord | None, now: float, size: int) -> TaskSummary:
     task = _facts(task_id, record, now)
-    # That links have expired is said once for all, by the batch.
-    step = final_step(task, links_expired=False) if task.final else SEE_BATCH
-    changes: dict[str, Any] = {"next_step": step}
+    changes: dict[str, Any] = {}
     prompt_limit = BATCH_PROMPT_LIMIT
     if size > FULL_DETAIL_BATCH:
         changes["first_image_url"] = None
@@ -192,6 +200,64 @@ def _batch_task(task_id: str, record: TaskRecord | None, now: float, size: int) 
             changes |= dict.fromkeys(_LEFT_OUT)
     changes["prompt"] = clean_text(task.prompt or "", prompt_limit) or None
     return task.model_copy(update=changes)
+
+
+def _batch_task(task: TaskSummary, size: int) -> TaskSummary:
+    """Return the answer for a task of a batch with its next step, unless it has one."""
+    if task.next_step is not None:
+        return task
+    # That links have expired is said once for all, by the batch.
+    step = final_step(task, links_expired=False) if task.final else SEE_BATCH
+    changes: dict[str, Any] = {"next_step": step}
+    if task.error is not None and size > FULL_DETAIL_BATCH:
+        message = clean_text(task.error.message, _LARGE_BATCH_MESSAGE_LIMIT)
+        changes["error"] = task.error.model_copy(update={"message": message})
+    return task.model_copy(update=changes)
+
+
+def _fit_urls(tasks: list[TaskSummary]) -> list[TaskSummary]:
+    """Return the answers with as many URLs as fit; other videos are counted.
+
+    The first video of every task comes before the second of any, and the images last.
+    """
+    in_all = _URL_CHARACTERS + (len(tasks) - 1) * _URL_CHARACTERS_FOR_EACH_TASK
+    # JSON doubles a character at most.
+    if sum(2 * len(url) + 3 for task in tasks for url in _urls(task)) <= _URL_CHARACTERS:
+        return tasks
+    left = [_URL_CHARACTERS] * len(tasks)
+
+    def take(place: int, url: str) -> bool:
+        nonlocal in_all
+        characters = len(json.dumps(url, ensure_ascii=False)) + 1
+        if characters > min(in_all, left[place]):
+            return False
+        in_all -= characters
+        left[place] -= characters
+        return True
+
+    listed: list[list[str]] = [[] for _ in tasks]
+    for rank in range(max(len(task.video_urls or []) for task in tasks)):
+        for place, task in enumerate(tasks):
+            # Up to the first that does not fit, so that those listed are the first of the task.
+            url = (task.video_urls or [])[rank : rank + 1]
+            if len(listed[place]) == rank and url and take(place, *url):
+                listed[place] += url
+
+    def fitted(place: int, task: TaskSummary) -> TaskSummary:
+        image = task.first_image_url
+        more = len(task.video_urls or []) - len(listed[place]) + (task.more_videos or 0)
+        changes = {
+            "video_urls": listed[place] or None,
+            "more_videos": more or None,
+            "first_image_url": image if image and take(place, image) else None,
+        }
+        return task.model_copy(update=changes)
+
+    return [fitted(place, task) for place, task in enumerate(tasks)]
+
+
+def _urls(task: TaskSummary) -> list[str]:
+    return [*(task.video_urls or []), *filter(None, [task.first_image_url])]
 
 
 def _no_task_id(text: str) -> TaskSummary:
