@@ -1,5 +1,6 @@
 # `make demo` and `make test` need Python 3.11+ and nothing else; each makes what it needs.
 # `make fast` is the part of `make test` that starts no process and opens no socket.
+# `make pin` writes what the bundle installs: the newest versions that pyproject.toml allows.
 # `make bundle` needs Node.js as well, because the tool that packs bundles is written for it.
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 MCPB := npx --yes --package @anthropic-ai/mcpb@2.1.2 mcpb
 BUNDLE := dist/hailuo-tasks-mcp.mcpb
 
-.PHONY: demo test fast bundle bench clean
+.PHONY: demo test fast pin bundle bench clean
 
 demo: .venv/installed
 	@$(BIN)/hailuo-tasks-mcp demo
@@ -23,6 +24,11 @@ fast: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/pytest -n auto --maxprocesses 8 --dist loadgroup -m 'not real_time' -q
 
+pin: .venv/installed-test
+	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 --no-build --generate-hashes \
+	  --no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command 'make pin' \
+	  --quiet --output-file bundle-requirements.txt
+
 bundle:
 	$(MCPB) validate manifest.json
 	@mkdir -p dist
@@ -32,7 +38,7 @@ bench: .venv/installed-bench
 	$(BIN)/python benchmarks/compare.py
 
 clean:
-	rm -rf .venv .bench dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .bench .packages dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("hailuo-tasks-mcp needs Python 3.11 or newer; try make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'

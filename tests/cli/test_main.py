@@ -16,7 +16,7 @@ from hailuo_tasks_mcp import __version__
 from hailuo_tasks_mcp.cli.main import main
 from hailuo_tasks_mcp.sandbox.server import bind_sandbox
 from helpers import DOCUMENTED_ID, TIMEOUT_SECONDS
-from repository import ROOT, variables_that_are_read
+from repository import variables_that_are_read
 from stdio_process import measured_command
 
 HEAVY = ("mcp", "mcp_types", "pydantic", "httpx", "starlette", "uvicorn")
@@ -69,13 +69,6 @@ def test_garbage_collection_is_enabled_once_the_server_has_started() -> None:
     )
 
     assert run("-c", code).stdout == "True\n"
-
-
-@pytest.mark.real_time
-def test_the_bundles_entry_point_is_the_same_command() -> None:
-    result = run(str(ROOT / "server" / "main.py"), "--version")
-
-    assert result.stdout == f"hailuo-tasks-mcp {__version__}\n"
 
 
 @pytest.mark.parametrize("arguments", [["nope"], ["--nope"], ["sandbox", "--port", "65536"]])

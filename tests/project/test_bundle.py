@@ -118,7 +118,10 @@ def test_the_entry_point_is_there_and_is_what_is_run() -> None:
     assert server.type == "uv"
     assert (ROOT / server.entry_point).is_file()
     assert server.mcp_config.command == "uv"
-    assert server.mcp_config.args == ["run", "--directory", "${__dirname}", server.entry_point]
+    assert server.mcp_config.args == [
+        *("run", "--no-project", "--python", MANIFEST.compatibility.runtimes.python),
+        *("--directory", "${__dirname}", server.entry_point),
+    ]
 
 
 def test_every_option_reaches_the_server_and_nothing_else_does() -> None:
@@ -201,6 +204,7 @@ def test_the_bundle_holds_what_runs_and_nothing_else(tmp_path: Path) -> None:
     assert packed == code | {
         "LICENSE",
         "README.md",
+        "bundle-requirements.txt",
         "icon.png",
         "manifest.json",
         "pyproject.toml",

@@ -100,6 +100,7 @@ def test_the_sdist_holds_what_it_takes_to_build_test_and_bundle(built: Path) -> 
         "manifest.json",
         "server.json",
         ".mcpbignore",
+        "bundle-requirements.txt",
         "icon.png",
         "docs/architecture.md",
         "docs/conversation.svg",
