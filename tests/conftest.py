@@ -19,7 +19,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # The tests must not depend on the proxies, certificates and settings of the person who runs them.
 for variable in list(os.environ):
     if variable.lower().endswith("_proxy") or variable.startswith(
-        ("SSL_CERT_", "ACEDATACLOUD_", "HAILUO_")
+        ("SSL_CERT_", "SSLKEYLOGFILE", "ACEDATACLOUD_", "HAILUO_")
     ):
         del os.environ[variable]
 

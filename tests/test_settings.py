@@ -4,7 +4,10 @@ import math
 import re
 from dataclasses import replace
 
+import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hailuo_tasks_mcp.errors import SettingsError
 from hailuo_tasks_mcp.messages import error_text
@@ -124,6 +127,12 @@ def test_a_base_url_over_tls_or_on_this_machine_is_accepted(url: str) -> None:
         "https://api.acedata.cloud/#",
         "https://api.acedata.cloud:port",
         "https://[broken",
+        "http://xn--",
+        "https://xn--a.test",
+        "http://[::1%ä]",
+        "http://[::1%a b]",
+        "https://\udcff.test",
+        f"https://{'a.' * 127}test",
     ],
 )
 def test_any_other_base_url_is_refused_by_the_name_of_its_variable(url: str) -> None:
@@ -134,6 +143,27 @@ def test_any_other_base_url_is_refused_by_the_name_of_its_variable(url: str) -> 
 
     assert TOKEN not in str(caught.value)
     assert "password" not in str(caught.value)
+
+
+@given(
+    st.sampled_from(list(VARIABLES.values())),
+    st.sampled_from(["", "http://", "https://", "http://[::1%", "https://xn--"]),
+    # What the environment holds of bytes that are not UTF-8 are lone surrogates.
+    st.text(st.one_of(st.sampled_from("[]:@/%.?#-xn"), st.characters()), max_size=40),
+)
+def test_whatever_is_set_is_used_or_told_by_the_name_of_its_variable_without_repeating_it(
+    variable: Variable, start: str, text: str
+) -> None:
+    value = f"{start}{text}planted-password"
+
+    result = effective_settings({variable.name: value})
+
+    if result.problem is None:
+        assert result.api_base_url.isascii()
+        assert httpx.URL(result.api_base_url).host
+    else:
+        assert result.problem.message.startswith(f"{variable.name} ")
+        assert "planted" not in result.problem.message
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "41", "nan", "inf", "soon", "1e9"])

@@ -48,6 +48,11 @@ _TOKEN_PLACEHOLDER = re.compile(
 _BEARER = re.compile(r"\Abearer(\s+|\Z)", re.IGNORECASE)
 _QUOTES = "\"'`“”‘’"
 _PORTS = range(1, 65536)
+_MAX_HOST_LENGTH = 253
+# A name or an IPv4 address; an IPv6 address, which httpx has checked but for its zone.
+_HOST = re.compile(
+    r"[\w-]{1,63}(\.[\w-]{1,63})*\.?|[0-9a-f:.]*:[0-9a-f:.]*(%[\w.~-]+)?", re.ASCII | re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,16 +137,9 @@ def _token(value: str, variable: Variable) -> str | None:
 
 
 def _base_url(value: str, variable: Variable) -> str:
-    # Here, so that `--help`, which prints the variables, does not load it.
-    import httpx  # noqa: PLC0415
-
-    try:
-        # The parser that will make the requests, so that both see the same host.
-        url = httpx.URL(value)
-    except (httpx.InvalidURL, ValueError):
-        url = httpx.URL()
+    url = parse_url(value)
     # The value is not repeated: it may hold a password.
-    if url.scheme not in {"http", "https"} or not has_valid_host(url):
+    if url is None or url.scheme not in {"http", "https"}:
         raise SettingsError(f"{variable.name} is not a URL such as {variable.default}")
     if url.userinfo or "?" in value or "#" in value:
         raise SettingsError(
@@ -156,12 +154,22 @@ def _base_url(value: str, variable: Variable) -> str:
     return str(url).rstrip("/")
 
 
-def has_valid_host(url: "httpx.URL") -> bool:
-    """Return whether a URL has a host, and a port if any, that a connection can be opened to."""
-    host = url.raw_host.decode("ascii")
-    plain = re.fullmatch(r"[\w-]{1,63}(\.[\w-]{1,63})*\.?", host, re.ASCII)
-    # httpx lets a colon into a host only in an IPv6 address, which it has checked.
-    return bool(plain or ":" in host) and (url.port is None or url.port in _PORTS)
+def parse_url(text: str) -> "httpx.URL | None":
+    """Return a URL with a host, and a port if any, that a connection can be opened to; else None.
+
+    The parser is that of the requests, so that both see the same host.
+    """
+    # Here, so that `--help`, which prints the variables, does not load it.
+    import httpx  # noqa: PLC0415
+
+    try:
+        url = httpx.URL(text)
+        # These raise only now, of a zone that is not ASCII and of Punycode that nothing encodes to.
+        host, _ = url.raw_host.decode("ascii"), url.host
+    except (httpx.InvalidURL, ValueError):
+        return None
+    is_host = len(host) <= _MAX_HOST_LENGTH and _HOST.fullmatch(host)
+    return url if is_host and (url.port is None or url.port in _PORTS) else None
 
 
 def _is_loopback(host: str) -> bool:

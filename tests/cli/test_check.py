@@ -34,7 +34,10 @@ from helpers import (
 from repository import variables_that_are_read
 from two_services import TwoServices
 
-UNUSABLE_PROXY = "The environment names no proxy that can be used (http, https, socks5, socks5h)"
+UNUSABLE_PROXY = (
+    "names no proxy that can be used (http, https, socks5, socks5h; user and password "
+    "percent-encoded)"
+)
 PUT_A_TOKEN = (
     "Put a token in its place, without brackets; create one at https://platform.acedata.cloud."
 )
@@ -571,6 +574,8 @@ async def test_the_check_takes_the_same_route_as_requests(
     [
         ("HTTPS_PROXY", "http://127.0.0.1:secret", UNUSABLE_PROXY),
         ("HTTPS_PROXY", "http://", UNUSABLE_PROXY),
+        ("HTTPS_PROXY", "http://\udcffsecret@127.0.0.1:9", UNUSABLE_PROXY),
+        ("SSLKEYLOGFILE", "/secret/log", "cannot be used (No such file or directory)"),
         ("HTTPS_PROXY", "http://127.0.0.1:99999", UNUSABLE_PROXY),
         ("HTTPS_PROXY", "http://secret..b:80", UNUSABLE_PROXY),
         ("HTTPS_PROXY", f"http://{'a' * 64}.b", UNUSABLE_PROXY),
@@ -578,9 +583,9 @@ async def test_the_check_takes_the_same_route_as_requests(
         (
             "SSL_CERT_FILE",
             "/secret.pem",
-            "SSL_CERT_FILE cannot be used (No such file or directory)",
+            "cannot be used (No such file or directory)",
         ),
-        ("SSL_CERT_FILE", __file__, "SSL_CERT_FILE cannot be used (no certificate or crl found)"),
+        ("SSL_CERT_FILE", __file__, "cannot be used (no certificate or crl found)"),
     ],
 )
 async def test_a_proxy_or_certificates_that_cannot_be_used_are_reported(
@@ -595,8 +600,8 @@ async def test_a_proxy_or_certificates_that_cannot_be_used_are_reported(
     found = await findings(capsys, api_base_url="https://api.invalid")
 
     assert found["network"]["verdict"] == "FAIL"
-    assert found["network"]["detail"] == detail
-    assert variable in found["network"]["remedy"]
+    assert found["network"]["detail"] == f"{variable} {detail}"
+    assert found["network"]["remedy"] == f"Correct or unset {variable}."
     assert "name" not in found
     assert "secret" not in json.dumps(found)
 
