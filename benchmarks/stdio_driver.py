@@ -37,26 +37,49 @@ class Server:
         self.process = process
         self.start_seconds = start_seconds
         self.instructions = instructions
+        self.others: list[Json] = []
+        """Messages that no request waits for."""
         self._waiting: dict[int, asyncio.Future[Json]] = {}
         self._reading = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
         assert self.process.stdout  # noqa: S101 - a pipe
-        while line := await self.process.stdout.readline():
-            message = json.loads(line)
-            if "id" in message and "method" not in message:
-                self._waiting.pop(message["id"]).set_result(message)
+        try:
+            while line := await self.process.stdout.readline():
+                message = json.loads(line)
+                number = message.get("id")
+                waiting = self._waiting.get(number) if isinstance(number, int) else None
+                if waiting is None or waiting.done():
+                    self.others.append(message)
+                else:
+                    waiting.set_result(message)
+        finally:
+            for waiting in self._waiting.values():
+                if not waiting.done():
+                    waiting.set_exception(ConnectionError("the server has ended"))
 
     async def request(self, method: str, params: Json) -> Json:
         """Return the result of a request."""
-        number = len(self._waiting) + int(time.perf_counter() * 1e9)
-        response = self._waiting[number] = asyncio.get_running_loop().create_future()
-        self.send(method, params, id=number)
-        message = await response
+        message = await self.ask(method, params)
         if "result" not in message:
             raise RuntimeError(f"{method}: {message.get('error')}")
         result: Json = message["result"]
         return result
+
+    def new_id(self) -> int:
+        """Return an id for a request."""
+        return len(self._waiting) + int(time.perf_counter() * 1e9)
+
+    async def ask(self, method: str, params: Json, number: int | None = None) -> Json:
+        """Return the response to a request, be it a result or an error."""
+        number = self.new_id() if number is None else number
+        response: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = response
+        self.send(method, params, id=number)
+        try:
+            return await response
+        finally:
+            del self._waiting[number]
 
     def send(self, method: str, params: Json, **fields: Any) -> None:
         """Send a message."""
@@ -87,7 +110,7 @@ class Server:
 
 @asynccontextmanager
 async def running(
-    arm: Arm, base_url: str, *, token: str = TOKEN, **settings: str
+    arm: Arm, base_url: str, stderr: int = DEVNULL, /, *, token: str = TOKEN, **settings: str
 ) -> AsyncIterator[Server]:
     """Start a server as a host does, timing it until its response to `initialize`."""
     # Nothing else: what is set for other servers, or for a proxy, is not to be measured.
@@ -106,7 +129,7 @@ async def running(
     message = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}
     started = time.perf_counter()
     process = await asyncio.create_subprocess_exec(
-        *arm.command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environ, limit=LINE_LIMIT
+        *arm.command, stdin=PIPE, stdout=PIPE, stderr=stderr, env=environ, limit=LINE_LIMIT
     )
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import re
 import subprocess
 import sys
 from asyncio.subprocess import PIPE
@@ -32,6 +33,53 @@ def test_the_soak_passes_with_300_calls() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
     assert "300 of 300 answered" in result.stdout
     assert result.stdout.endswith("GOOD\n")
+
+
+@pytest.mark.real_time
+def test_the_attack_passes_with_what_is_soon_over() -> None:
+    command = ("--seconds", "3", "records", "cancelled")
+    result = subprocess.run(  # noqa: S603 - ours
+        [sys.executable, str(BENCHMARKS / "attack.py"), *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=150,
+    )
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert re.fullmatch(r"(\w+ +GOOD: .*\n){2}", result.stdout)
+
+
+CALL = {"name": "retrieve_task", "arguments": {"task_id": "t"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "task_id", "fault"),
+    [
+        ("bench-token-0123456789", "t", "token"),
+        ("x" * 8_001, "t", "too long"),
+        ("", "t", "no words"),
+        ("a", "u", "another task"),
+        ("hailuo-tasks-mcp itself failed", "t", "itself failed"),
+        ("surplus-answer", "t", "surplus answer"),
+        ("a\u200bb", "t", "hidden characters"),
+        ("a", "t", None),
+    ],
+)
+def test_what_must_not_be_in_a_response_is_counted(
+    text: str, task_id: str, fault: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    seen = importlib.import_module("attack").Seen()
+
+    content = [{"type": "text", "text": text}]
+    seen.response(CALL, {"result": {"content": content, "structuredContent": {"task_id": task_id}}})
+
+    assert dict(+seen.faults) == ({fault: 1} if fault else {})
+    assert (
+        seen.line("class")
+        == f"class       {f'NOT GOOD: 1 answers; {fault} (1)' if fault else 'GOOD: 1 answers'}"
+    )
 
 
 @pytest.mark.real_time
