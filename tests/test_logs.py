@@ -170,6 +170,7 @@ for number in range(3000):
 print("logged", flush=True)
 sys.stdin.read()
 logging.warning("the last one")
+logging.shutdown()
 """
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import sys
 from asyncio.subprocess import PIPE
 from collections import Counter
@@ -131,10 +132,12 @@ async def test_more_calls_than_are_held_are_read_when_others_are_answered() -> N
         ) as server:
             await handshake(server)
             calls = [message(number, "tools/call", LOOK_UP) for number in range(MAX_IN_FLIGHT + 50)]
-            server.stdin.write(b"".join(calls) + message("last", "tools/list"))
-            await server.stdin.drain()
-            # Nothing is answered, so the last one is not read until stdin is closed.
-            responses, err = await server.finish()
+            server.stdin.write(b"".join(calls[: MAX_IN_FLIGHT - 1]))
+            await server.request(message("first", "tools/list"))
+            # The next call is the last that is held, so what follows waits until stdin is closed.
+            responses, err = await server.finish(
+                b"".join(calls[MAX_IN_FLIGHT - 1 :]) + message("last", "tools/list")
+            )
 
     told = Counter("error" if "error" in response else response["id"] for response in responses)
     assert told == {"error": MAX_IN_FLIGHT + 50, "last": 1}
@@ -209,8 +212,9 @@ async def test_a_server_ends_when_its_host_is_gone_although_stdin_stays_open() -
 
 ANSWERS_THAT_FILL_A_PIPE = {
     "calls": [message(number, "tools/call", LOOK_UP) for number in range(1, 200)],
-    # While these wait for stdout, the rest of stdin is not read, nor its end.
-    "bad-lines": [b"junk\n"] * 50_000,
+    # While the answers to these wait for stdout, the rest of stdin is not read, nor its end: these
+    # are more than the server reads ahead, and less than that and a pipe.
+    "bad-lines": [b"x\n" * (MAX_LINE_BYTES + 20_000)],
 }
 
 
@@ -218,20 +222,26 @@ ANSWERS_THAT_FILL_A_PIPE = {
 async def test_a_server_ends_when_stdin_closes_although_nobody_reads_stdout(
     lines: list[bytes],
 ) -> None:
-    reading, writing = os.pipe()
+    # Pipes of our own: one that is not read, and one that takes all that has room.
+    (unread, stdout), (stdin, writing) = os.pipe(), os.pipe()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *measured_command("-m", "hailuo_tasks_mcp"), "--sandbox"),
-        stdin=PIPE,
-        stdout=writing,
+        stdin=stdin,
+        stdout=stdout,
         stderr=PIPE,
     )
-    os.close(writing)
+    os.close(stdin)
+    os.close(stdout)
+
+    def write() -> None:
+        with os.fdopen(writing, "wb") as host:
+            host.write(initialize("2025-06-18") + INITIALIZED + b"".join(lines))
+
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            opening = initialize("2025-06-18") + INITIALIZED
-            _, err = await process.communicate(opening + b"".join(lines))
+            _, (_, err) = await asyncio.gather(asyncio.to_thread(write), process.communicate())
     finally:
-        os.close(reading)
+        os.close(unread)
 
     assert (err, process.returncode) == (b"", 0)
 
@@ -250,36 +260,23 @@ async def test_answers_to_a_full_disk_end_the_server_with_the_reason() -> None:
     assert process.returncode == 1
 
 
-async def test_non_blocking_pipes_are_served() -> None:
-    # As a host leaves them that shares them with the server.
-    (reading, to_server), (from_server, writing) = os.pipe(), os.pipe()
-    for descriptor in (reading, writing):
-        os.set_blocking(descriptor, False)
+async def test_a_connection_that_is_reset_ends_the_server_as_the_end_of_stdin_does() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        connection, _ = listener.accept()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *measured_command("-m", "hailuo_tasks_mcp"), "--sandbox"),
-        stdin=reading,
-        stdout=writing,
+        stdin=connection.fileno(),
+        stdout=PIPE,
         stderr=PIPE,
     )
-    os.close(reading)
-    os.close(writing)
-    lines = b"".join(message(number, "tools/call", envelope(**LOOK_UP)) for number in range(200))
-
-    def write() -> None:
-        with os.fdopen(to_server, "wb") as stdin:
-            stdin.write(lines)
-
-    def read() -> bytes:
-        with os.fdopen(from_server, "rb") as stdout:
-            return stdout.read()
+    connection.close()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
 
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        _, out, (_, err) = await asyncio.gather(
-            asyncio.to_thread(write), asyncio.to_thread(read), process.communicate()
-        )
-
-    assert len(out.splitlines()) == 200
-    assert (err, process.returncode) == (b"", 0)
+        assert await process.communicate() == (b"", b"")
+    assert process.returncode == 0
 
 
 async def test_a_log_that_nobody_reads_does_not_stop_the_server() -> None:
@@ -497,7 +494,7 @@ async def test_a_request_with_an_id_of_a_wrong_type_is_refused(version: str) -> 
 async def test_two_requests_with_one_id_are_both_answered_before_the_end() -> None:
     lines = [message(1, "tools/call", envelope(**LOOK_UP)) for _ in range(2)]
 
-    async with server_process("--sandbox") as server:
+    async with server_process("--sandbox", measured=True) as server:
         responses, err = await server.finish(b"".join(lines))
 
     assert [response["id"] for response in responses] == [1, 1]
@@ -520,7 +517,7 @@ async def test_a_byte_order_mark_and_other_line_ends_do_no_harm() -> None:
 async def test_a_line_that_is_too_long_is_skipped_wherever_it_ends() -> None:
     too_long = b"x" * (3 * MAX_LINE_BYTES)
 
-    async with server_process("--sandbox") as server:
+    async with server_process("--sandbox", measured=True) as server:
         responses, err = await server.finish(
             too_long + b"\n" + message(1, "tools/list", envelope()) + too_long
         )
@@ -544,7 +541,7 @@ async def test_thousands_of_bad_lines_do_not_end_the_server() -> None:
         b"x" * 10_000 + b"\n",
     ]
 
-    async with server_process("--sandbox") as server:
+    async with server_process("--sandbox", measured=True) as server:
         await handshake(server)
         responses, err = await server.finish(
             b"".join(bad * 500) + message(9, "tools/call", LOOK_UP)
