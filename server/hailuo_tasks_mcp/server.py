@@ -6,7 +6,12 @@ from contextlib import asynccontextmanager
 
 import httpx
 from mcp.server.caching import CacheHint
-from mcp.server.context import ServerRequestContext
+from mcp.server.context import (
+    CallNext,
+    HandlerResult,
+    ServerMiddleware,
+    ServerRequestContext,
+)
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
@@ -88,24 +93,24 @@ def create_server(
         request: ServerRequestContext[Api], params: CallToolRequestParams
     ) -> CallToolResult:
         tool = tools.get(params.name)
-        token = caller_token(request) if caller_token else settings.api_token
-        with redactor.using(token):
-            if tool is None:
-                name = clean_text(redactor.redact(params.name), _MAX_SHOWN_NAME_LENGTH)
-                raise MCPError(
-                    code=INVALID_PARAMS,
-                    message=f"Unknown tool: {name}. Tools: {', '.join(tools)}.",
-                )
-            context = ToolContext(
-                client=request.lifespan_context.client(token),
-                settings=settings,
-                redactor=redactor,
-                now=now,
-                report_progress=request.session.report_progress,
+        if tool is None:
+            name = _shown(params.name, redactor)
+            raise MCPError(
+                code=INVALID_PARAMS, message=f"Unknown tool: {name}. Tools: {', '.join(tools)}."
             )
-            return await run_tool(tool, context, params.arguments)
+        context = ToolContext(
+            client=request.lifespan_context.client(token_of(request)),
+            settings=settings,
+            redactor=redactor,
+            now=now,
+            report_progress=request.session.report_progress,
+        )
+        return await run_tool(tool, context, params.arguments)
 
-    return Server(
+    def token_of(request: ServerRequestContext[Api]) -> str | None:
+        return caller_token(request) if caller_token else settings.api_token
+
+    server = Server(
         "hailuo-tasks-mcp",
         version=__version__,
         title="Hailuo tasks (sandbox)" if settings.sandbox else "Hailuo tasks",
@@ -115,6 +120,28 @@ def create_server(
         on_list_tools=on_list_tools,
         on_call_tool=on_call_tool,
     )
+    server.middleware.append(_redacting(redactor, token_of))
+    return server
+
+
+def _redacting(redactor: Redactor, token_of: CallerToken) -> ServerMiddleware[Api]:
+    """Return what counts a caller's token among those in use, for the length of a request."""
+
+    async def middleware(ctx: ServerRequestContext[Api], call_next: CallNext) -> HandlerResult:
+        with redactor.using(token_of(ctx)):
+            try:
+                return await call_next(ctx)
+            except MCPError as error:
+                if not isinstance(error.data, str):
+                    raise
+                # The SDK repeats the name of an unknown method.
+                raise MCPError(error.code, error.message, _shown(error.data, redactor)) from None
+
+    return middleware
+
+
+def _shown(name: str, redactor: Redactor) -> str:
+    return clean_text(redactor.redact(name), _MAX_SHOWN_NAME_LENGTH)
 
 
 def _instructions(settings: Settings, tools: Iterable[Tool]) -> str:

@@ -38,6 +38,7 @@ pytestmark = pytest.mark.real_time
 
 HANDSHAKE_VERSIONS = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
 WITH_STRUCTURED_CONTENT = {"2025-06-18", "2025-11-25"}
+TOO_MUCH = b"x" * (2 * MAX_LINE_BYTES)
 LOOK_UP: dict[str, Any] = {"name": "retrieve_task", "arguments": {"task_id": DOCUMENTED_ID}}
 
 
@@ -422,6 +423,24 @@ LINES_THAT_ARE_NO_MESSAGES: list[tuple[bytes, tuple[Any, int] | None]] = [
     (b"[" * 100_000, (None, PARSE_ERROR)),
     (b"x" * 5_000_000, (None, INVALID_REQUEST)),
     (b"x" * (MAX_LINE_BYTES - 1), (None, PARSE_ERROR)),
+    (
+        b'{"jsonrpc": "2.0", "id": 7, "method": "x", "params": {"a": "%b"}}' % TOO_MUCH,
+        (7, INVALID_REQUEST),
+    ),
+    (
+        b'{"id": "seven", "method": "x", "params": {"a": "%b"}}' % TOO_MUCH,
+        ("seven", INVALID_REQUEST),
+    ),
+    (
+        b'{"method": "x", "params": {"a": "%b"}, "jsonrpc": "2.0", "id": 7}' % TOO_MUCH,
+        (7, INVALID_REQUEST),
+    ),
+    (
+        b'{"method": "x", "params": {"a": "%b"}, "id": 7, "jsonrpc": "2.0"}' % TOO_MUCH,
+        (7, INVALID_REQUEST),
+    ),
+    (b'{"method": "x", "params": {"a": "%b", "id": 7}}' % TOO_MUCH, (None, INVALID_REQUEST)),
+    (b'{"id": true, "method": "%b"}' % TOO_MUCH, (None, INVALID_REQUEST)),
     (b"7", (None, INVALID_REQUEST)),
     (b"null", (None, INVALID_REQUEST)),
     (b"{}", (None, INVALID_REQUEST)),
@@ -555,3 +574,19 @@ async def test_thousands_of_bad_lines_do_not_end_the_server() -> None:
 
 def test_the_grace_period_ends_before_hosts_kill_the_server() -> None:
     assert GRACE_SECONDS + FLUSH_SECONDS < PROCESS_TERMINATION_TIMEOUT
+
+
+@pytest.mark.parametrize("version", [None, "2025-06-18"])
+async def test_the_name_of_an_unknown_method_is_repeated_short_and_without_the_token(
+    version: str | None,
+) -> None:
+    async with server_process(ACEDATACLOUD_API_TOKEN=TOKEN) as server:
+        if version is not None:
+            await handshake(server, version)
+        params = {} if version else envelope()
+        response = await server.request(message(1, f"tools/{TOKEN}{'x' * 1000}", params))
+        await server.finish()
+
+    assert response["error"]["code"] == -32601
+    assert response["error"]["data"].startswith("tools/[token]xxx")
+    assert len(response["error"]["data"]) < 100

@@ -17,12 +17,13 @@ import json
 import math
 import os
 import queue
+import re
 import select
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import anyio
 from mcp.server.lowlevel import Server
@@ -50,6 +51,12 @@ FLUSH_SECONDS = 0.5
 _CHECK_SECONDS = 0.1
 # A call with all the ids that it may have takes some kilobytes.
 MAX_LINE_BYTES = 1 << 19
+_END_BYTES = 512
+# The id where it is the first member of the message, after the version or not, or the last one.
+_ID = rb'"id"\s*:\s*("[^"\\]{1,128}"|-?[0-9]{1,18})'
+_VERSION = rb'"jsonrpc"\s*:\s*"2\.0"'
+_ID_FIRST = rb"\s*\{\s*(?:" + _VERSION + rb"\s*,\s*)?" + _ID + rb"\s*,"
+_ID_LAST = rb",\s*" + _ID + rb"\s*(?:,\s*" + _VERSION + rb"\s*)?\}\s*\Z"
 # Each takes some 10 kB. Further ones stay in the pipe until some are answered.
 MAX_IN_FLIGHT = 1_000
 
@@ -220,6 +227,13 @@ def _watch(on_closed: dict[int, Callable[[], None]]) -> None:
     threading.Thread(target=watch, name="hang-up", daemon=True).start()
 
 
+class _TooLongLine(NamedTuple):
+    """What is kept of a line that is too long: the ends, because one of them has the id."""
+
+    head: bytes
+    tail: bytes
+
+
 class _Lines(asyncio.ReadTransport):
     """The lines on stdin, read by a thread, and no more of them than are wanted."""
 
@@ -234,26 +248,26 @@ class _Lines(asyncio.ReadTransport):
         self._reader.set_transport(self)
         threading.Thread(target=self._read, name="stdin", daemon=True).start()
 
-    async def next(self) -> bytes | None:
-        """Return the next line, or None in place of one that is too long.
+    async def next(self) -> "bytes | _TooLongLine":
+        """Return the next line; of one that is too long, both ends.
 
         Raises:
             EndOfStream: stdin has ended.
 
         """
-        too_long = False
+        head = tail = b""
         while True:
             try:
                 line = await self._reader.readuntil(b"\n")
             except asyncio.LimitOverrunError as error:
-                too_long = True
-                await self._reader.readexactly(error.consumed)
+                part = await self._reader.readexactly(error.consumed)
+                head, tail = head or part[:_END_BYTES], (tail + part)[-_END_BYTES:]
                 continue
             except asyncio.IncompleteReadError as error:
                 line = error.partial
-                if not line and not too_long:
+                if not line and not head:
                     raise anyio.EndOfStream from None
-            return None if too_long else line
+            return _TooLongLine(head, (tail + line)[-_END_BYTES:]) if head else line
 
     def pause_reading(self) -> None:
         self._paused = True
@@ -365,7 +379,7 @@ class _ReceiveStream(_Stream):
                 await self._in_flight.drain()
                 self._output.end()
                 raise
-            message = _TOO_LONG if line is None else _message(line)
+            message = _too_long(line) if isinstance(line, _TooLongLine) else _message(line)
             if isinstance(message, SessionMessage):
                 self._note(message)
                 return message
@@ -431,6 +445,17 @@ def _refusal(text: str) -> JSONRPCError | None:
     return _error(None, INVALID_REQUEST, _BAD_ID if "id" in value else _NO_MESSAGE)
 
 
+def _too_long(line: "_TooLongLine") -> JSONRPCError:
+    """Return the answer to a line that is too long, with its id, or its sender would wait."""
+    found = re.match(_ID_FIRST, line.head) or re.search(_ID_LAST, line.tail)
+    request_id = None if found is None else json.loads(found[1].decode(errors="replace"))
+    return _error(
+        request_id if _can_be_answered(request_id) else None,
+        INVALID_REQUEST,
+        f"Invalid request: the line is longer than {MAX_LINE_BYTES} bytes.",
+    )
+
+
 def _can_be_answered(request_id: Any) -> bool:
     """Return whether this is an id that an answer can repeat."""
     if isinstance(request_id, str):
@@ -446,6 +471,3 @@ def _error(request_id: RequestId | None, code: int, message: str) -> JSONRPCErro
 
 _BAD_ID = "Invalid request: its id must be a text or a whole number."
 _NO_MESSAGE = "Invalid request: the line is not one JSON-RPC 2.0 message."
-_TOO_LONG = _error(
-    None, INVALID_REQUEST, f"Invalid request: the line is longer than {MAX_LINE_BYTES} bytes."
-)
