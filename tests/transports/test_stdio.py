@@ -135,7 +135,7 @@ async def test_more_calls_than_are_held_are_read_when_others_are_answered() -> N
             calls = [message(number, "tools/call", LOOK_UP) for number in range(MAX_IN_FLIGHT + 50)]
             server.stdin.write(b"".join(calls[: MAX_IN_FLIGHT - 1]))
             await server.request(message("first", "tools/list"))
-            # The next call is the last that is held, so what follows waits until stdin is closed.
+            # The next call is the last that is held, so what follows waits until they are given up.
             responses, err = await server.finish(
                 b"".join(calls[MAX_IN_FLIGHT - 1 :]) + message("last", "tools/list")
             )
@@ -289,22 +289,24 @@ async def test_a_log_that_nobody_reads_does_not_stop_the_server() -> None:
         stdout=PIPE,
         stderr=PIPE,
         env={**os.environ, "HAILUO_LOG_LEVEL": "DEBUG"},
-        limit=1024,
+        # Of which the stream reads twice as much: no answer is longer.
+        limit=4096,
     )
     assert process.stdin
     assert process.stdout
     assert process.stderr
     process.stdin.write(b"".join(lines))
-    process.stdin.close()
 
     async with asyncio.timeout(TIMEOUT_SECONDS):
+        answers = [json.loads(await process.stdout.readline()) for _ in lines]
+        process.stdin.close()
         # It ends when the process does.
-        out = await process.stdout.read()
+        rest = await process.stdout.read()
         logged = await process.stderr.read()
         await process.wait()
 
-    assert len(out.splitlines()) == len(lines)
-    assert process.returncode == 0
+    assert all(answer["result"]["structuredContent"]["final"] for answer in answers)
+    assert (rest, process.returncode) == (b"", 0)
     # Read by the stream, by the pipe, and not all of it.
     assert 10 < len(logged.splitlines()) < len(lines)
 

@@ -23,6 +23,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 import anyio
@@ -95,12 +96,7 @@ async def _serve(server: Server[Any], received: int, sent: int) -> None:
     scope = anyio.CancelScope()
     output = _Output(sent, scope.cancel)
     in_flight = _InFlight()
-
-    def on_stdin_closed() -> None:
-        in_flight.unbound()
-        output.stop_when_stuck()
-
-    _watch({received: on_stdin_closed, sent: output.on_gone})
+    _watch({received: partial(output.end_when_idle, in_flight.give_up), sent: output.on_gone})
     with scope:
         await server.run(
             _ReceiveStream(_Lines(received), in_flight, output),
@@ -164,19 +160,20 @@ class _Output:
         self.end()
         self._stop()
 
-    def stop_when_stuck(self) -> None:
-        """Stop as soon as a line waits and none has been written for `GRACE_SECONDS`."""
+    def end_when_idle(self, give_up: Callable[[], None]) -> None:
+        """Stop or, if no line waits, give up, when none has been written for `GRACE_SECONDS`."""
         self._progress_seconds = self._loop.time()
-        self._check_progress()
+        self._check_progress(give_up)
 
-    def _check_progress(self) -> None:
-        stuck_at = self._progress_seconds + GRACE_SECONDS
-        if self._unwritten and self._loop.time() >= stuck_at:
-            self.on_gone()
-        else:
-            self._loop.call_at(
-                max(stuck_at, self._loop.time() + _CHECK_SECONDS), self._check_progress
-            )
+    def _check_progress(self, give_up: Callable[[], None]) -> None:
+        idle_at = self._progress_seconds + GRACE_SECONDS
+        if self._loop.time() >= idle_at:
+            if self._unwritten:
+                self.on_gone()
+                return
+            give_up()
+            idle_at = self._loop.time() + _CHECK_SECONDS
+        self._loop.call_at(idle_at, self._check_progress, give_up)
 
     def _write(self) -> None:
         # No one waits for this thread when the loop is closed.
@@ -305,6 +302,7 @@ class _InFlight:
         # Counted, because a client may use an id again before it is answered.
         self._ids: Counter[RequestId] = Counter()
         self._highest: float = MAX_IN_FLIGHT
+        self._grace_seconds = GRACE_SECONDS
         self._answered = anyio.Event()
 
     def add(self, request_id: RequestId) -> None:
@@ -317,9 +315,10 @@ class _InFlight:
                 del self._ids[request_id]
         self._wake()
 
-    def unbound(self) -> None:
-        """Let there be any number of them."""
+    def give_up(self) -> None:
+        """Wait for none of them any more, so that the end of stdin is read."""
         self._highest = math.inf
+        self._grace_seconds = 0.0
         self._wake()
 
     def _wake(self) -> None:
@@ -333,7 +332,7 @@ class _InFlight:
 
     async def drain(self) -> None:
         """Wait until all requests are answered, for `GRACE_SECONDS` at most."""
-        with anyio.move_on_after(GRACE_SECONDS):
+        with anyio.move_on_after(self._grace_seconds):
             while self._ids:
                 await self._answered.wait()
 
