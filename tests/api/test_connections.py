@@ -17,8 +17,10 @@ import httpx
 import pytest
 import trustme
 
+from hailuo_tasks_mcp.api import transport
 from hailuo_tasks_mcp.api.http import MAX_CONNECTIONS, HttpPool, Result, Throttle
 from hailuo_tasks_mcp.api.proxies import ProxyRefusalError
+from hailuo_tasks_mcp.api.transport import MAX_IDLE_CONNECTIONS
 from hailuo_tasks_mcp.errors import UntrustedCertificateError, WrongBaseUrlError
 from helpers import (
     TIMEOUT_SECONDS,
@@ -627,3 +629,82 @@ async def test_requests_that_begin_one_after_the_other_each_find_the_address() -
         responses = await asyncio.gather(*requests)
 
     assert {response.status_code for response in responses} == {200}
+
+
+async def test_a_connection_that_was_not_used_for_long_is_not_used_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connections = 0
+
+    async def count_and_answer(reader: Reader, writer: Writer) -> None:
+        nonlocal connections
+        connections += 1
+        await answer_all(reader, writer)
+
+    monkeypatch.setattr(transport, "KEEPALIVE_SECONDS", 0.0)
+    async with (
+        raw_server(count_and_answer) as address,
+        HttpPool(settings(api_base_url=f"http://{address}")) as pool,
+    ):
+        await post(pool)
+        await post(pool)
+
+    assert connections == 2
+
+
+async def test_of_many_connections_only_some_are_kept() -> None:
+    opened: list[asyncio.Task[None] | None] = []
+    all_asked = asyncio.Event()
+
+    async def answer_when_all_have_asked(reader: Reader, writer: Writer) -> None:
+        opened.append(asyncio.current_task())
+        await read_request(reader)
+        if len(opened) == 30:
+            all_asked.set()
+        await all_asked.wait()
+        writer.write(RESPONSE)
+        await answer_all(reader, writer)
+
+    async with (
+        raw_server(answer_when_all_have_asked) as address,
+        HttpPool(settings(api_base_url=f"http://{address}")) as pool,
+    ):
+        await outcomes(pool, 30)
+        surplus = 30 - MAX_IDLE_CONNECTIONS
+        closed = asyncio.as_completed(list(filter(None, opened)))
+        for _, done in zip(range(surplus), closed, strict=False):
+            await done
+        await outcomes(pool, MAX_IDLE_CONNECTIONS)
+
+    assert len(opened) == 30
+
+
+@pytest.mark.parametrize(
+    ("host", "sent"),
+    [
+        ("127.0.0.1", b"\x05\x01\x00\x01\x7f\x00\x00\x01\x01\xbb"),
+        ("[::1]", b"\x05\x01\x00\x04" + bytes(15) + b"\x01\x01\xbb"),
+        ("api.test", b"\x05\x01\x00\x03\x08api.test\x01\xbb"),
+    ],
+)
+@pytest.mark.parametrize("bound", [b"\x01" + bytes(6), b"\x04" + bytes(18), b"\x03\x03abc\x00\x00"])
+async def test_a_socks_proxy_is_told_the_host_and_may_tell_any_address(
+    host: str, sent: bytes, bound: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received = []
+
+    async def accept_then_close(reader: Reader, writer: Writer) -> None:
+        await reader.readexactly(3)
+        writer.write(b"\x05\x00")
+        received.append(await reader.readexactly(len(sent)))
+        writer.write(b"\x05\x00\x00" + bound)
+        # The first bytes of TLS.
+        received.append(await reader.readexactly(2))
+
+    async with raw_server(accept_then_close) as address:
+        monkeypatch.setenv("ALL_PROXY", f"socks5h://{address}")
+        async with HttpPool(settings(api_base_url=f"https://{host}")) as pool:
+            with pytest.raises(httpx.ConnectError, match="through the proxy"):
+                await post(pool)
+
+    assert received == [sent, b"\x16\x03"]
