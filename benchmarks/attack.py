@@ -17,7 +17,6 @@ import asyncio
 import json
 import os
 import re
-import sys
 import tempfile
 import time
 from asyncio.subprocess import PIPE
@@ -26,7 +25,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from random import Random
 from typing import IO
 
@@ -44,7 +42,8 @@ from attack_inputs import (
     odd_environment,
     record_answer,
 )
-from stdio_driver import TOKEN, Arm, Json, Server, running
+from connections import listening, read_request
+from stdio_driver import OURS, TOKEN, Json, Server, running
 
 AT_ONCE = 8
 MAX_CALLS = 5_000
@@ -58,7 +57,6 @@ MAX_BATCH_CHARACTERS = 100_000
 # Those of connections that are kept.
 MAX_MORE_FILES = 24
 UNREACHABLE_URL = "https://127.0.0.1:9"
-OURS = Arm(name="ours", command=[sys.executable, "-m", "hailuo_tasks_mcp"], one=lambda _: ("", {}))
 FORBIDDEN = {
     "token": re.escape(TOKEN),
     "traceback": "Traceback",
@@ -115,31 +113,19 @@ def _task_id(call: Json) -> object:
 @asynccontextmanager
 async def serving(respond: Respond) -> AsyncIterator[str]:
     """Serve a stand-in of the API; yield its base URL."""
-    writers: set[asyncio.StreamWriter] = set()
 
     async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.add(writer)
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
-                body = await reader.readexactly(int(length[1]) if length else 0)
-                for part in respond(head.partition(b"\r\n")[0], body):
-                    if isinstance(part, float):
-                        await asyncio.sleep(part)
-                    else:
-                        writer.write(part)
-                        await writer.drain()
-        writers.discard(writer)
-        writer.close()
+        while True:
+            head, body = await read_request(reader)
+            for part in respond(head.partition(b"\r\n")[0], body):
+                if isinstance(part, float):
+                    await asyncio.sleep(part)
+                else:
+                    writer.write(part)
+                    await writer.drain()
 
-    server = await asyncio.start_server(on_connection, "127.0.0.1", 0, limit=2**20)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        for writer in writers:
-            writer.transport.abort()
+    async with listening(on_connection) as listener:
+        yield f"http://127.0.0.1:{listener.port}"
 
 
 Drive = Callable[[Server, Seen, float], Awaitable[None]]
@@ -165,12 +151,8 @@ async def attack_server(drive: Drive, respond: Respond, seconds: float) -> Seen:
     return seen
 
 
-def _open_files(server: Server) -> int:
-    return len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
-
-
 async def _drive_and_measure(drive: Drive, server: Server, seen: Seen, until: float) -> None:
-    files, slowest = _open_files(server), 0.0
+    files, slowest = server.open_files(), 0.0
 
     async def ping() -> None:
         nonlocal slowest
@@ -198,7 +180,7 @@ async def _drive_and_measure(drive: Drive, server: Server, seen: Seen, until: fl
     seen.counts["MB"] = round(server.peak_mb())
     seen.faults["slow"] += slowest > MAX_PING_SECONDS
     seen.faults["memory"] += server.peak_mb() > MAX_MB
-    seen.faults["descriptors"] += _open_files(server) > files + MAX_MORE_FILES
+    seen.faults["descriptors"] += server.open_files() > files + MAX_MORE_FILES
 
 
 async def _call(

@@ -73,14 +73,16 @@ def _gzipped(text: bytes) -> bytes:
 
 # Made once: making them would hold up the event loop that measures the server's.
 _VIDEO = b'{"state":"succeeded","video_url":"http://a.test/1"},'
-_SMALL_BUT_HUGE = (
-    _gzipped(b'{"items":[' + b"{}," * 2_600_000 + b"{}]}"),
-    _gzipped(b'{"id":"t","response":{"data":[' + _VIDEO * 150_000 + b"{}]}}"),
-    _gzipped(b"[" * 1_000_000),
-    _gzipped(b'{"a":' * 100_000),
-    _gzipped(b" " * 20_000_000),
-    _gzipped(b'{"id":"' + b"x" * 7_000_000 + b'"}'),
-)
+SMALL_BUT_HUGE = {
+    "empty objects": _gzipped(b'{"items":[' + b"{}," * 2_600_000 + b"{}]}"),
+    "items": _gzipped(b'{"items":[' + b'{"id":1},' * 300_000 + b"{}]}"),
+    "videos": _gzipped(b'{"id":"t","response":{"data":[' + _VIDEO * 150_000 + b"{}]}}"),
+    "deep lists": _gzipped(b"[" * 1_000_000),
+    "deep objects": _gzipped(b'{"a":' * 100_000),
+    "spaces": _gzipped(b" " * 20_000_000),
+    "long id": _gzipped(b'{"id":"' + b"x" * 7_000_000 + b'"}'),
+}
+SURPLUS_ANSWER = http(as_json({"id": SURPLUS, "request": {"prompt": SURPLUS}}))
 _HEADERS = http(b"{}", *(f"x-{number}: {'y' * 200}" for number in range(5_000)))
 _NOTHING = http(b'{"task":null,"items":[],"total":0}')
 
@@ -94,7 +96,6 @@ def hostile_answer(head: bytes, body: bytes, rng: Random) -> Answer:
     """Return an answer as a broken or hostile peer sends it."""
     good = _NOTHING if b"/minimax/" in head else http(response_body(body))
     at = rng.randrange(len(good))
-    surplus = http(as_json({"id": SURPLUS, "request": {"prompt": SURPLUS}}))
     after = rng.choice(("-1", "1e9", "nan", "Mon, 99 Foo \x1b[2J", "9" * 5_000, "0"))
     status = rng.choice(("400", "401", "403", "404", "418", "429", "500", "503", "302", "200"))
     error = {"error": {"code": rng.choice(ODD), "message": f"{TOKEN} \x1b[2J"}, "trace_id": TOKEN}
@@ -105,10 +106,10 @@ def hostile_answer(head: bytes, body: bytes, rng: Random) -> Answer:
         [good[:at], REQUEST_TIMEOUT_SECONDS * 2],
         [good[:at] + rng.randbytes(1) + good[at + 1 :]],
         [rng.randbytes(rng.randrange(5_000))],
-        [rng.choice(_SMALL_BUT_HUGE)],
+        [rng.choice(list(SMALL_BUT_HUGE.values()))],
         [_HEADERS],
-        [good + surplus],
-        [good, 0.01, surplus],
+        [good + SURPLUS_ANSWER],
+        [good, 0.01, SURPLUS_ANSWER],
         [http(as_json(rng.choice(ODD)))],
         [http(b"{}", f"retry-after: {after}", status=f"{status} \x1b[31m")],
         [http(as_json(error), status=f"{status} x")],

@@ -1,120 +1,115 @@
 """A soak: thousands of calls over stdio to an API that fails now and then.
 
-    python benchmarks/soak.py [--calls 10000] [--faults 0.05] [--seconds 300]
+    python benchmarks/soak.py [--calls 10000] [--route all] [--faults 0.05] [--seconds 300]
 
-Starts the server as a host does, and a raw stand-in of the API on 127.0.0.1 that breaks one
-response in twenty, in every way that a network can. Prints what it saw, and ends with 0 if no call
-was lost, no answer was wrong, no connection leaked and the server's memory did not grow.
+For each route to the API (directly, through a proxy of HTTP, through one of SOCKS5), starts the
+server as a host does, and makes its share of the calls, of which it cancels some. The API is a raw
+stand-in on 127.0.0.1 that speaks TLS. It breaks one response in twenty, and the proxy as many of
+the connections, in every way that a network can. Prints what it saw, and ends with 0 if no call
+was lost, no answer was wrong or another request's, no descriptor was left and the server's memory
+did not grow.
 
-Needs `ps`, so Linux or macOS.
+Needs /proc, so Linux.
 """
 
 import argparse
 import asyncio
 import json
 import os
-import random
 import re
-import subprocess
+import ssl
 import sys
 import time
-from asyncio.subprocess import PIPE, Process
+from asyncio import StreamReader, StreamWriter
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from random import Random
 
-Json = dict[str, Any]
-Fault = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+import trustme
 
+from attack_inputs import SMALL_BUT_HUGE, SURPLUS, SURPLUS_ANSWER, as_json, http
+from connections import Listener, listening, read_request
+from proxies import Proxy
+from stdio_driver import OURS, Json, Server, running
+
+Fault = Callable[[StreamReader, StreamWriter, bytes], Awaitable[None]]
+"""Breaks a response, of which it is given the good one; the connection ends with it."""
+
+# By route, the variable that names the proxy; it speaks both of their protocols.
+ROUTES = {"direct": None, "http": "HTTPS_PROXY", "socks5": "ALL_PROXY"}
 AT_ONCE = 20
 WARM_UP_CALLS = 500
 MAX_GROWTH_MB = 10.0
 # The platform allows five requests of a token in flight, of which the server uses four.
 LIMIT_IN_FLIGHT = 5
-TOKEN = "soak-token-0123456789"  # noqa: S105 - valid nowhere
 REQUEST_TIMEOUT_SECONDS = 0.5
 MAX_LATENCY_SECONDS = 0.01
+# Of the connections, after a good response: so there are always new ones.
+SHARE_ENDED = 0.2
+# Of the calls, each after a random time up to this one.
+SHARE_CANCELLED = 0.05
+MAX_PATIENCE_SECONDS = 0.05
 # Calls queue here, so this is far beyond what any should take.
 CALL_SECONDS = 60
+# Until the server has closed what it does not need any more.
+SETTLE_SECONDS = 5
 
 
 class Api:
     """The stand-in: a task is done, runs or is unknown by the first letter of its id."""
 
-    def __init__(self, share_of_faults: float, rng: random.Random) -> None:
+    def __init__(self, share_of_faults: float, rng: Random) -> None:
         self.share_of_faults = share_of_faults
         self.rng = rng
         self.requests = 0
         self.faults: Counter[str] = Counter()
-        self.in_flight = 0
+        self.readers: set[StreamReader] = set()
         self.most_in_flight = 0
         self.refused = 0
-        self.open = 0
-        self.most_open = 0
-        self.connections: set[asyncio.Task[Any] | None] = set()
 
-    async def on_connection(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def on_connection(self, reader: StreamReader, writer: StreamWriter) -> None:
         """Respond to the requests of a connection until one side ends it."""
-        self.connections.add(asyncio.current_task())
-        self.open += 1
-        self.most_open = max(self.most_open, self.open)
-        try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError):
-                while await self.respond(reader, writer):
-                    pass
-        finally:
-            self.open -= 1
-            self.connections.discard(asyncio.current_task())
-            writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
+        going_on = True
+        while going_on:
+            head, body = await read_request(reader)
+            self.requests += 1
+            self.readers.add(reader)
+            try:
+                good = http(as_json(good_body(json.loads(body), b" /minimax/" in head)))
+                going_on = await self.respond(reader, writer, good)
+            finally:
+                self.readers.discard(reader)
 
-    async def respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def respond(self, reader: StreamReader, writer: StreamWriter, good: bytes) -> bool:
         """Respond to a request; return whether the connection can go on."""
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
-        payload = json.loads(await reader.readexactly(int(length[1]) if length else 0))
-        self.requests += 1
-        self.in_flight += 1
-        self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        try:
-            return await self.respond_to(payload, b" /minimax/" in head, reader, writer)
-        finally:
-            self.in_flight -= 1
-
-    async def respond_to(
-        self,
-        payload: Json,
-        is_minimax: bool,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> bool:
-        """Respond to a look-up at one of the services."""
-        if self.in_flight > LIMIT_IN_FLIGHT:
+        # A request whose client has gone is not in flight.
+        in_flight = sum(not (each.at_eof() or each.exception()) for each in self.readers)
+        self.most_in_flight = max(self.most_in_flight, in_flight)
+        if in_flight > LIMIT_IN_FLIGHT:
             self.refused += 1
-            await FAULTS["rate_limited"](reader, writer)
+            await FAULTS["rate_limited"](reader, writer, good)
             return False
         # So that look-ups overlap.
         await asyncio.sleep(self.rng.uniform(0, MAX_LATENCY_SECONDS))
         if self.rng.random() < self.share_of_faults:
             name = self.rng.choice(list(FAULTS))
             self.faults[name] += 1
-            await FAULTS[name](reader, writer)
+            await FAULTS[name](reader, writer, good)
             return False
-        known = h3_record if is_minimax else record
-        if "id" in payload:
-            body = known(payload["id"])
-            body = {"task": body or None} if is_minimax else body
-        else:
-            items = [item for item in map(known, payload["ids"]) if item]
-            body = {"items": items, "total" if is_minimax else "count": len(items)}
-        writer.write(http_response("200 OK", json.dumps(body)))
+        writer.write(good)
         await writer.drain()
-        return True
+        return self.rng.random() >= SHARE_ENDED
+
+
+def good_body(payload: Json, is_minimax: bool) -> Json:
+    """Return what a service responds to a look-up."""
+    known = h3_record if is_minimax else record
+    if "id" in payload:
+        body = known(payload["id"])
+        return {"task": body or None} if is_minimax else body
+    items = [item for item in map(known, payload["ids"]) if item]
+    return {"items": items, "total" if is_minimax else "count": len(items)}
 
 
 def record(task_id: str) -> Json:
@@ -145,137 +140,86 @@ def h3_record(task_id: str) -> Json:
     }
 
 
-def http_response(status: str, body: str, *headers: str) -> bytes:
-    """Return an HTTP response."""
-    content = body.encode()
-    lines = (f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(content)}", "", "")
-    return "\r\n".join(lines).encode() + content
-
-
 def responding(response: bytes) -> Fault:
-    """Return a fault that sends this response and ends the connection."""
+    """Return a fault that sends this response."""
 
-    async def fault(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def fault(_: StreamReader, writer: StreamWriter, __: bytes) -> None:
         writer.write(response)
         await writer.drain()
 
     return fault
 
 
-async def reset(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def reset(_: StreamReader, writer: StreamWriter, __: bytes) -> None:
     """Abort the connection without a response."""
     writer.transport.abort()
 
 
-async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+async def hang(reader: StreamReader, _: StreamWriter, __: bytes) -> None:
     """Send nothing until the other side gives up."""
+    await reader.read()
+
+
+async def tear(_: StreamReader, writer: StreamWriter, good: bytes) -> None:
+    """Send a part of the response."""
+    writer.write(good[:-1])
+    await writer.drain()
+
+
+def past_tls(plain: bytes) -> Fault:
+    """Return a fault that sends bytes past TLS, in the middle of the body."""
+
+    async def fault(reader: StreamReader, writer: StreamWriter, good: bytes) -> None:
+        await tear(reader, writer, good)
+        os.write(writer.get_extra_info("socket").fileno(), plain)
+        await reader.read()
+
+    return fault
+
+
+async def surplus(reader: StreamReader, writer: StreamWriter, good: bytes) -> None:
+    """Send a second response right behind the good one, of which nothing says whose it is."""
+    video = {"state": "succeeded", "video_url": f"https://cdn.invalid/{SURPLUS}.mp4"}
+    writer.write(good + http(as_json({"response": {"success": True, "data": [video]}})))
+    await reader.read()
+
+
+async def late_surplus(reader: StreamReader, writer: StreamWriter, good: bytes) -> None:
+    """Send a second response when another request may have been sent already."""
+    writer.write(good)
+    await asyncio.sleep(MAX_LATENCY_SECONDS)
+    writer.write(SURPLUS_ANSWER)
     await reader.read()
 
 
 FAULTS: dict[str, Fault] = {
     "reset": reset,
-    "torn": responding(http_response("200 OK", json.dumps(record("done")))[:-9]),
+    "torn": tear,
     "hang": hang,
     "closed": responding(b""),
     "nonsense": responding(b"SSH-2.0-OpenSSH\r\n"),
-    "429": responding(http_response("429 Too Many Requests", "{}", "Retry-After: 0")),
+    "429": responding(http(b"{}", "Retry-After: 0", status="429 Too Many Requests")),
     "rate_limited": responding(
-        http_response("429 Too Many Requests", '{"error": {"code": "rate_limited"}}')
+        http(b'{"error": {"code": "rate_limited"}}', status="429 Too Many Requests")
     ),
     "500": responding(
-        http_response("500 Internal Server Error", '{"error": {"code": "api_error"}}')
+        http(b'{"error": {"code": "api_error"}}', status="500 Internal Server Error")
     ),
-    "502": responding(http_response("502 Bad Gateway", "<html>" * 1000)),
-    "null": responding(http_response("200 OK", "null")),
-    "html": responding(http_response("200 OK", "<html>" * 1000)),
-    "deep": responding(http_response("200 OK", "[" * 100_000)),
-    "9 MB": responding(http_response("200 OK", " " * 9_000_000)),
+    "502": responding(http(b"<html>" * 1000, status="502 Bad Gateway")),
+    "null": responding(http(b"null")),
+    "html": responding(http(b"<html>" * 1000)),
+    "deep": responding(http(b"[" * 100_000)),
+    "9 MB": responding(http(b" " * 9_000_000)),
+    "300,000 items": responding(http(b'{"items":[' + b"1," * 300_000 + b"1]}")),
+    "plain past TLS": past_tls(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+    "broken record": past_tls(b"\x17\x03\x03\x00\x20" + b"x" * 32),
+    "surplus": surplus,
+    "late surplus": late_surplus,
+    **{name: responding(response) for name, response in SMALL_BUT_HUGE.items()},
 }
 
 
-class Host:
-    """Calls the server as a host does: one line of JSON a message, responses in any order."""
-
-    def __init__(self, process: Process) -> None:
-        assert process.stdin  # noqa: S101 - for the type checker
-        assert process.stdout  # noqa: S101
-        self.process = process
-        self.stdin = process.stdin
-        self.stdout = process.stdout
-        self.waiting: dict[int, asyncio.Future[Json]] = {}
-        self.last_id = 0
-        self.unexpected = 0
-
-    async def listen(self) -> None:
-        """Pass each response to the request that waits for it."""
-        while line := await self.stdout.readline():
-            message = json.loads(line)
-            waiting = self.waiting.pop(message.get("id"), None)
-            if waiting is None:
-                self.unexpected += 1
-            else:
-                waiting.set_result(message)
-
-    async def request(self, method: str, params: Json) -> Json:
-        """Send a request and return its response."""
-        self.last_id += 1
-        response: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
-        self.waiting[self.last_id] = response
-        message = {"jsonrpc": "2.0", "id": self.last_id, "method": method, "params": params}
-        self.stdin.write(json.dumps(message).encode() + b"\n")
-        await self.stdin.drain()
-        async with asyncio.timeout(CALL_SECONDS):
-            return await response
-
-    def memory_mb(self) -> float:
-        """Return the server's resident size."""
-        command = ("ps", "-o", "rss=", "-p", str(self.process.pid))
-        return int(subprocess.check_output(command)) / 1024  # noqa: S603 - ours
-
-    def open_files(self) -> int | None:
-        """Return how many files and sockets the server holds open; None where /proc is missing."""
-        folder = Path("/proc") / str(self.process.pid) / "fd"
-        return len(list(folder.iterdir())) if folder.exists() else None
-
-
-@asynccontextmanager
-async def serving(api: Api) -> AsyncIterator[str]:
-    """Serve the stand-in; yield its base URL."""
-    server = await asyncio.start_server(api.on_connection, "127.0.0.1", 0, limit=2**20)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        # In later Pythons a server waits for its connections, so it must not do so before this.
-        await asyncio.gather(*filter(None, api.connections))
-
-
-@asynccontextmanager
-async def hosting(base_url: str) -> AsyncIterator[Host]:
-    """Start the server; close its stdin at the end, and wait for it to go."""
-    environ = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("HAILUO_")},
-        "ACEDATACLOUD_API_TOKEN": TOKEN,
-        "ACEDATACLOUD_API_BASE_URL": base_url,
-        "HAILUO_REQUEST_TIMEOUT_SECONDS": str(REQUEST_TIMEOUT_SECONDS),
-    }
-    command = (sys.executable, "-m", "hailuo_tasks_mcp")
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=PIPE, stdout=PIPE, env=environ, limit=2**24
-    )
-    host = Host(process)
-    listening = asyncio.create_task(host.listen())
-    try:
-        yield host
-        host.stdin.close()
-        async with asyncio.timeout(CALL_SECONDS):
-            await process.wait()
-            await listening
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-def pick_call(number: int, rng: random.Random) -> tuple[Json, dict[str, str]]:
+def pick_call(number: int, rng: Random) -> tuple[Json, dict[str, str]]:
     """Return the params of a call, and the states of a true answer, by task id."""
     kind = rng.choices(("one", "batch", "wait", "refused"), (70, 20, 5, 5))[0]
     if kind == "refused":
@@ -293,13 +237,17 @@ def pick_call(number: int, rng: random.Random) -> tuple[Json, dict[str, str]]:
     return {"name": "retrieve_task", "arguments": arguments}, {arguments["task_id"]: state}
 
 
+# An error that says when to ask again, or that a call has tried for as long as it may.
+TRANSIENT = re.compile("Ask again in|so asking again now")
+
+
 def judge(result: Json, states: dict[str, str]) -> str:
     """Return the verdict on an answer."""
     if result.get("isError"):
         text = result["content"][0]["text"]
         if not states:
             return "refused, as it should be" if "may only hold" in text else "WRONG"
-        return "error told" if re.search("ask(ing)? again", text, re.IGNORECASE) else "WRONG"
+        return "error told" if TRANSIENT.search(text) else "WRONG"
     answer = result["structuredContent"]
     tasks = answer.get("tasks", [answer])
     if [task["task_id"] for task in tasks] != list(states):
@@ -315,86 +263,135 @@ def judge(result: Json, states: dict[str, str]) -> str:
     return "true in part" if rest.items() <= states.items() else "WRONG"
 
 
-async def soak(calls: int, share_of_faults: float, seed: int) -> bool:
-    """Make the calls, print the results, and return whether all are as they should be."""
-    rng = random.Random(seed)  # noqa: S311 - a seed, so that a run can be had again
-    api = Api(share_of_faults, rng)
-    verdicts: Counter[str] = Counter()
-    started = time.monotonic()
-    async with serving(api) as base_url, hosting(base_url) as host:
-        client = {"name": "soak", "version": "1"}
-        hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client}
-        await host.request("initialize", hello)
-        host.stdin.write(b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
-        numbers = iter(range(calls))
+class Calls:
+    """Makes calls and counts the verdicts on their answers."""
 
-        async def work(until: int) -> None:
-            while sum(verdicts.values()) < until:
-                number = next(numbers, None)
-                if number is None:
-                    return
-                params, states = pick_call(number, rng)
-                message = await host.request("tools/call", params)
-                verdicts[judge(message["result"], states)] += 1
+    def __init__(self, server: Server, rng: Random) -> None:
+        self.server = server
+        self.rng = rng
+        self.verdicts: Counter[str] = Counter()
+        self.cancelled: set[int] = set()
 
-        async def work_together(until: int) -> None:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(AT_ONCE):
-                    group.create_task(work(until))
+    async def make(self, numbers: Iterable[int]) -> None:
+        """Make the calls of these numbers, some at once."""
+        left = iter(numbers)
 
-        await work_together(WARM_UP_CALLS)
-        early_mb, early_files = host.memory_mb(), host.open_files()
-        await work_together(calls)
-        late_mb, late_files = host.memory_mb(), host.open_files()
-        left_waiting, idle = len(host.waiting), api.open
-    seconds = time.monotonic() - started
-    answered = sum(verdicts.values())
-    print(
-        f"calls      {answered} of {calls} answered, {left_waiting} left, {host.unexpected} unasked"
-    )
-    print(f"answers    {dict(verdicts.most_common())}")
-    print(f"requests   {api.requests}, {api.faults.total()} of them broken: {dict(api.faults)}")
+        async def work() -> None:
+            for number in left:
+                self.verdicts[await self.call(number)] += 1
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(AT_ONCE):
+                group.create_task(work())
+
+    async def call(self, number: int) -> str:
+        """Make a call, or cancel it meanwhile, and return the verdict."""
+        params, states = pick_call(number, self.rng)
+        cancels = self.rng.random() < SHARE_CANCELLED
+        seconds = self.rng.uniform(0, MAX_PATIENCE_SECONDS) if cancels else CALL_SECONDS
+        request_id = self.server.new_id()
+        try:
+            async with asyncio.timeout(seconds):
+                message = await self.server.ask("tools/call", params, request_id)
+        except TimeoutError:
+            self.server.send("notifications/cancelled", {"requestId": request_id})
+            self.cancelled.add(request_id)
+            return "cancelled" if cancels else "LOST"
+        return "WRONG" if SURPLUS in json.dumps(message) else judge(message["result"], states)
+
+    def unasked(self) -> int:
+        """Return how many messages came that nobody waits for, nor waited before."""
+        return sum(message.get("id") not in self.cancelled for message in self.server.others)
+
+
+async def soak(route: str, calls: int, share_of_faults: float, seed: int, seconds: float) -> bool:
+    """Make calls by a route, print the results, and return whether all are as they should be."""
+    rng = Random(f"{seed} {route}")  # noqa: S311 - a seed, so that a run can be had again
+    api, proxy = Api(share_of_faults, rng), Proxy(share_of_faults, rng)
+    authority = trustme.CA()
+    certificates = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(certificates)
+    environ = {"HAILUO_REQUEST_TIMEOUT_SECONDS": str(REQUEST_TIMEOUT_SECONDS)}
     early = min(WARM_UP_CALLS, calls)
-    print(f"memory     {early_mb:.1f} MB after {early} calls, {late_mb:.1f} MB at the end")
+    started = time.monotonic()
+    with authority.cert_pem.tempfile() as certificate_file:
+        async with (
+            listening(api.on_connection, certificates) as to_api,
+            listening(proxy.on_connection) as to_proxy,
+        ):
+            environ["SSL_CERT_FILE"] = certificate_file
+            if variable := ROUTES[route]:
+                environ[variable] = f"{route}://127.0.0.1:{to_proxy.port}"
+            listener = to_proxy if variable else to_api
+            base_url = f"https://localhost:{to_api.port}"
+            async with running(OURS, base_url, sys.stderr.fileno(), seconds, **environ) as server:
+                first_files, made = server.open_files(), Calls(server, rng)
+                await made.make(range(early))
+                early_mb = server.memory_mb()
+                await made.make(range(early, calls))
+                late_mb = server.memory_mb()
+                more_files, kept = await settle(server, first_files, to_api)
+    faults, verdicts = api.faults + proxy.faults, made.verdicts
     print(
-        f"in flight  at most {api.most_in_flight}, {api.refused} refused beyond {LIMIT_IN_FLIGHT}"
+        f"route      {route}\n"
+        f"calls      {verdicts.total()} of {calls} answered, {made.unasked()} unasked\n"
+        f"answers    {dict(verdicts.most_common())}\n"
+        f"requests   {api.requests}, {api.refused} refused beyond {LIMIT_IN_FLIGHT} in flight, "
+        f"at most {api.most_in_flight}\n"
+        f"faults     {faults.total()}: {dict(faults)}\n"
+        f"memory     {early_mb:.1f} MB after {early} calls, {late_mb:.1f} MB at the end\n"
+        f"connected  {listener.total} times, at most {listener.most_open} at once, "
+        f"{kept} kept at the end\n"
+        f"files      {more_files} more at the end than at the start\n"
+        f"time       {time.monotonic() - started:.0f} s, exit code {server.process.returncode}",
+        flush=True,
     )
-    print(f"connected  at most {api.most_open} at once, {idle} at the end, {api.open} after it")
-    print(f"files      {early_files} after {early} calls, {late_files} at the end")
-    print(f"time       {seconds:.0f} s, exit code {host.process.returncode}")
-    good = bool(
-        answered == calls
-        and not left_waiting
-        and not host.unexpected
+    return bool(
+        verdicts.total() == calls
+        and not made.unasked()
         and not verdicts["WRONG"]
+        and not verdicts["LOST"]
         and verdicts["true"]
         # A broken response is that of every call whose ids went out with it.
-        and verdicts["error told"] + verdicts["true in part"] <= api.faults.total() * AT_ONCE
+        and verdicts["error told"] + verdicts["true in part"] <= faults.total() * AT_ONCE
         and late_mb - early_mb <= MAX_GROWTH_MB
         and not api.refused
-        and idle <= AT_ONCE
-        and not api.open
-        and (early_files is None or late_files is None or late_files - early_files <= AT_ONCE)
-        and host.process.returncode == 0
+        and more_files <= kept < LIMIT_IN_FLIGHT
+        and server.process.returncode == 0
     )
+
+
+async def settle(server: Server, first_files: int, to_api: Listener) -> tuple[int, int]:
+    """Return how many more files are open than at first, and how many connections to the API."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(SETTLE_SECONDS):
+            while server.open_files() - first_files > len(to_api.open):  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.02)
+    return server.open_files() - first_files, len(to_api.open)
+
+
+async def soak_each(routes: list[str], calls: int, faults: float, seed: int, seconds: float) -> int:
+    """Share the calls among the routes; return the exit code."""
+    good = True
+    async with asyncio.timeout(seconds):
+        for number, route in enumerate(routes):
+            share = len(range(number, calls, len(routes)))
+            good = await soak(route, share, faults, seed, seconds) and good
     print("GOOD" if good else "NOT GOOD")
-    return good
+    return 0 if good else 1
 
 
 def main() -> int:
     """Run the soak; return 0 if all was as it should be, else 1."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--calls", type=int, default=10_000)
-    parser.add_argument("--faults", type=float, default=0.05, help="share of broken answers")
+    parser.add_argument("--route", choices=[*ROUTES, "all"], default="all")
+    parser.add_argument("--faults", type=float, default=0.05, help="share of what is broken")
     parser.add_argument("--seconds", type=float, default=300, help="give up after so long")
     parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-
-    async def bounded() -> bool:
-        async with asyncio.timeout(options.seconds):
-            return await soak(options.calls, options.faults, options.seed)
-
-    return 0 if asyncio.run(bounded()) else 1
+    chosen = parser.parse_args()
+    routes = list(ROUTES) if chosen.route == "all" else [chosen.route]
+    return asyncio.run(soak_each(routes, chosen.calls, chosen.faults, chosen.seed, chosen.seconds))
 
 
 if __name__ == "__main__":

@@ -30,6 +30,9 @@ class Arm:
     several: Callable[[list[str]], tuple[str, Json]] | None = None
 
 
+OURS = Arm(name="ours", command=[sys.executable, "-m", "hailuo_tasks_mcp"], one=lambda _: ("", {}))
+
+
 class Server:
     """A running server, driven in JSON-RPC, one line a message."""
 
@@ -95,10 +98,21 @@ class Server:
         text: str = result["content"][0]["text"]
         return text
 
+    def memory_mb(self) -> float:
+        """Return the resident size, in MB."""
+        return self._status_mb("VmRSS:")
+
     def peak_mb(self) -> float:
         """Return the largest resident size so far, in MB."""
+        return self._status_mb("VmHWM:")
+
+    def _status_mb(self, name: str) -> float:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+        return int(status.partition(name)[2].split()[0]) / 1024
+
+    def open_files(self) -> int:
+        """Return how many files and sockets are open."""
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
     async def end(self) -> None:
         """Close stdin and wait for the end."""
@@ -110,7 +124,14 @@ class Server:
 
 @asynccontextmanager
 async def running(
-    arm: Arm, base_url: str, stderr: int = DEVNULL, /, *, token: str = TOKEN, **settings: str
+    arm: Arm,
+    base_url: str,
+    stderr: int = DEVNULL,
+    patience_seconds: float = PATIENCE_SECONDS,
+    /,
+    *,
+    token: str = TOKEN,
+    **settings: str,
 ) -> AsyncIterator[Server]:
     """Start a server as a host does, timing it until its response to `initialize`."""
     # Nothing else: what is set for other servers, or for a proxy, is not to be measured.
@@ -132,7 +153,7 @@ async def running(
         *arm.command, stdin=PIPE, stdout=PIPE, stderr=stderr, env=environ, limit=LINE_LIMIT
     )
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(patience_seconds):
             assert process.stdin  # noqa: S101 - a pipe
             assert process.stdout  # noqa: S101 - a pipe
             process.stdin.write(json.dumps(message).encode() + b"\n")
