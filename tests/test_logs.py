@@ -203,7 +203,7 @@ def test_lines_that_nobody_reads_are_dropped_and_counted(tmp_path: Path, is_read
 
     (*_, told, last) = rest.splitlines()
     if is_read:
-        assert re.search(r"\d{3,} lines dropped, because nobody read stderr$", told)
+        assert re.search(r"\d+ lines dropped, because nobody read stderr$", told)
         assert last.endswith("the last one")
     else:
         assert "dropped" not in rest

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -106,7 +107,7 @@ async def accept_socks(reader: Reader, writer: Writer) -> None:
         await asyncio.sleep(0)
 
 
-ACCEPT = {"http": accept_http, "socks5": accept_socks}
+ACCEPT = {"http": accept_http, "https": accept_http, "socks5": accept_socks}
 
 
 class Proxy:
@@ -144,15 +145,21 @@ async def shut_down_at_once(reader: Reader, writer: Writer) -> None:
 
 @asynccontextmanager
 async def proxied(
-    scheme: str, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, timeout_seconds: float = 15
+    scheme: str,
+    authority: trustme.CA,
+    monkeypatch: pytest.MonkeyPatch,
+    timeout_seconds: float = 15,
+    proxy_authority: trustme.CA | None = None,
 ) -> AsyncIterator[tuple[Proxy, HttpPool, ConnectionHandler]]:
     """Yield a proxy, a pool that uses it, and what makes the proxy connect through to the API."""
     proxy = Proxy(scheme)
+    proxy_tls = tls_context(proxy_authority or authority) if scheme == "https" else None
     async with (
         raw_server(answer_all, tls_context(authority)) as api,
-        raw_server(proxy.on_connection) as address,
+        raw_server(proxy.on_connection, proxy_tls) as address,
     ):
-        monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://{address}")
+        port = address.rpartition(":")[2]
+        monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://localhost:{port}")
         there = settings(
             api_base_url="https://localhost:1", request_timeout_seconds=timeout_seconds
         )
@@ -160,7 +167,7 @@ async def proxied(
             yield proxy, pool, partial(join, address=api)
 
 
-@pytest.mark.parametrize("scheme", ["http", "socks5"])
+@pytest.mark.parametrize("scheme", ["http", "https", "socks5"])
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
@@ -195,7 +202,7 @@ async def test_after_a_hundred_faults_of_a_proxy_the_next_request_succeeds(
     assert open_descriptors() == before
 
 
-@pytest.mark.parametrize("scheme", ["http", "socks5"])
+@pytest.mark.parametrize("scheme", ["http", "https", "socks5"])
 async def test_a_hundred_cancelled_requests_through_a_proxy_leave_nothing_behind(
     scheme: str, trusted_authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,12 +227,16 @@ async def test_a_hundred_cancelled_requests_through_a_proxy_leave_nothing_behind
     assert open_descriptors() == before
 
 
-@pytest.mark.parametrize("scheme", ["http", "socks5"])
+@pytest.mark.parametrize("scheme", ["http", "https", "socks5"])
 async def test_an_untrusted_certificate_behind_a_proxy_is_told_each_time(
-    scheme: str, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+    scheme: str, trusted_authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = open_descriptors()
-    async with proxied(scheme, authority, monkeypatch) as (proxy, pool, connect_through):
+    async with proxied(scheme, trustme.CA(), monkeypatch, proxy_authority=trusted_authority) as (
+        proxy,
+        pool,
+        connect_through,
+    ):
         proxy.then = connect_through
         failures = await outcomes(pool, MANY)
         await asyncio.wait(filter(None, proxy.connections))
@@ -610,6 +621,31 @@ async def test_attempts_share_the_question_to_a_resolver_that_hangs(
 
     assert {type(failure) for failure in failures} == {httpx.ReadTimeout}
     assert len(asked) == 1
+
+
+async def test_a_resolver_that_works_again_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    ended = threading.Event()
+    resolve = socket.getaddrinfo
+
+    def hang_at_first(*arguments: Any, **options: Any) -> Any:
+        asked.append(arguments)
+        if len(asked) == 1:
+            ended.wait(TIMEOUT_SECONDS)
+        return resolve("127.0.0.1", *arguments[1:], **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang_at_first)
+    monkeypatch.setattr(transport, "_SHARED_RESOLUTION_SECONDS", 0.05)
+    async with raw_server(answer_all) as address:
+        base_url = f"http://localhost:{address.rpartition(':')[2]}"
+        there = settings(api_base_url=base_url, request_timeout_seconds=0.1)
+        async with HttpPool(there) as pool:
+            with pytest.raises(httpx.ReadTimeout):
+                await post(pool)
+            assert (await post(pool)).status_code == 200
+    ended.set()
+
+    assert len(asked) == 2
 
 
 async def test_requests_that_begin_one_after_the_other_each_find_the_address() -> None:

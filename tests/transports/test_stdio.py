@@ -8,14 +8,17 @@ import signal
 import socket
 import struct
 import sys
+import threading
 from asyncio.subprocess import PIPE
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp.client.stdio import PROCESS_TERMINATION_TIMEOUT
 
+from hailuo_tasks_mcp.sandbox.tasks import RUNNING_TASK_ID
 from hailuo_tasks_mcp.transports.stdio import (
     FLUSH_SECONDS,
     GRACE_SECONDS,
@@ -219,12 +222,24 @@ ANSWERS_THAT_FILL_A_PIPE = {
 }
 
 
+def pipe() -> tuple[int, int]:
+    """Return descriptors to read from and to write to."""
+    return os.pipe()
+
+
+def socket_pair() -> tuple[int, int]:
+    """Return the same, with sockets as Node.js uses them: one end says that it sends no more."""
+    reading, writing = socket.socketpair()
+    return reading.detach(), writing.detach()
+
+
+@pytest.mark.parametrize("make", [pipe, socket_pair])
 @pytest.mark.parametrize("lines", ANSWERS_THAT_FILL_A_PIPE.values(), ids=ANSWERS_THAT_FILL_A_PIPE)
 async def test_a_server_ends_when_stdin_closes_although_nobody_reads_stdout(
-    lines: list[bytes],
+    lines: list[bytes], make: Callable[[], tuple[int, int]]
 ) -> None:
-    # Pipes of our own: one that is not read, and one that takes all that has room.
-    (unread, stdout), (stdin, writing) = os.pipe(), os.pipe()
+    # Of our own: one that is not read, and one that takes all that has room.
+    (unread, stdout), (stdin, writing) = make(), make()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *measured_command("-m", "hailuo_tasks_mcp"), "--sandbox"),
         stdin=stdin,
@@ -235,13 +250,23 @@ async def test_a_server_ends_when_stdin_closes_although_nobody_reads_stdout(
     os.close(stdout)
 
     def write() -> None:
-        with os.fdopen(writing, "wb") as host:
+        with os.fdopen(os.dup(writing), "wb") as host:
             host.write(initialize("2025-06-18") + INITIALIZED + b"".join(lines))
+        if make is pipe:
+            os.close(writing)
+        else:
+            with socket.socket(fileno=writing) as half_closed:
+                half_closed.shutdown(socket.SHUT_WR)
+                gone.wait(TIMEOUT_SECONDS)
 
+    gone = threading.Event()
+    writer = asyncio.create_task(asyncio.to_thread(write))
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            _, (_, err) = await asyncio.gather(asyncio.to_thread(write), process.communicate())
+            _, err = await process.communicate()
     finally:
+        gone.set()
+        await writer
         os.close(unread)
 
     assert (err, process.returncode) == (b"", 0)
@@ -592,3 +617,33 @@ async def test_the_name_of_an_unknown_method_is_repeated_short_and_without_the_t
     assert response["error"]["code"] == -32601
     assert response["error"]["data"].startswith("tools/[token]xxx")
     assert len(response["error"]["data"]) < 100
+
+
+@pytest.mark.parametrize("cancelled_id", [str, lambda number: f"0{number}"])
+async def test_calls_that_are_cancelled_by_an_id_in_another_form_hold_nothing_up(
+    cancelled_id: Callable[[int], str],
+) -> None:
+    wait = {"name": "retrieve_task", "arguments": {"task_id": RUNNING_TASK_ID, "wait_seconds": 50}}
+    async with server_process("--sandbox") as server:
+        await handshake(server)
+        for number in range(MAX_IN_FLIGHT + 10):
+            server.stdin.write(message(number, "tools/call", wait))
+            params = {"requestId": cancelled_id(number)}
+            server.stdin.write(message(None, "notifications/cancelled", params))
+            await server.stdin.drain()
+        response = await server.request(message("last", "tools/list"))
+        rest, err = await server.finish()
+
+    assert response["id"] == "last"
+    assert (rest, err) == ([], "")
+
+
+async def test_a_response_that_is_too_long_is_not_answered() -> None:
+    async with server_process("--sandbox") as server:
+        await handshake(server)
+        server.stdin.write(b'{"jsonrpc": "2.0", "id": 6, "result": {"a": "%b"}}\n' % TOO_MUCH)
+        response = await server.request(message(7, "tools/list"))
+        rest, _ = await server.finish()
+
+    assert response["id"] == 7
+    assert rest == []

@@ -110,6 +110,7 @@ class ByteStream(asyncio.Protocol):
     """A TCP connection, with TLS once that is started."""
 
     def __init__(self) -> None:
+        self._tcp: Any = None
         self._transport: Any = None
         self._buffer = bytearray()
         self._ended = False
@@ -137,13 +138,16 @@ class ByteStream(asyncio.Protocol):
         """
         loop = asyncio.get_running_loop()
         plain = self._transport
+        if plain is not self._tcp:
+            # TLS in TLS: that of asyncio before 3.11.8 and 3.12.2 raises a TypeError (gh-113214).
+            plain._force_close = self._tcp._force_close  # noqa: SLF001
         try:
             self._raise_unless_quiet()
             self._transport = await loop.start_tls(
                 plain, self, certificates, server_hostname=server_name
             )
         except BaseException:
-            plain.abort()
+            self._tcp.abort()
             raise
         if self._transport is None:
             # The connection was lost right after the handshake.
@@ -196,26 +200,26 @@ class ByteStream(asyncio.Protocol):
     def abort(self) -> None:
         """Close the stream at once."""
         self._ended = True
-        self._transport.abort()
+        self._tcp.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take what the event loop says."""
-        self._transport = transport
+        """Take the transport, which is TCP's; TLS has its own on top."""
+        self._transport = self._tcp = transport
 
     def data_received(self, data: bytes) -> None:
-        """Take what the event loop says."""
+        """Keep what came until it is read."""
         self._buffer += data
         if len(self._buffer) >= _BUFFER_BYTES:
             self._transport.pause_reading()
         self._wake()
 
     def eof_received(self) -> None:
-        """Take what the event loop says; the transport closes itself afterwards."""
+        """Note that nothing more will come; the transport closes itself afterwards."""
         self._ended = True
         self._wake()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Take what the event loop says."""
+        """Note the end, and what is raised once all that came is read."""
         self._ended, self._error = True, error
         self._wake()
 

@@ -21,6 +21,7 @@ from hailuo_tasks_mcp.api.streams import Address, ByteStream, connect, resolve
 MAX_IDLE_CONNECTIONS = 20
 # Longer than the pause between two polls of a call that waits.
 KEEPALIVE_SECONDS = 30.0
+_SHARED_RESOLUTION_SECONDS = 5.0
 _DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 
 
@@ -48,6 +49,7 @@ class NetworkTransport(httpx.AsyncBaseTransport):
         # With the time when each was last used, in that order.
         self._idle: list[tuple[float, Http1Connection]] = []
         self._resolving: asyncio.Task[list[Address]] | None = None
+        self._resolving_since = 0.0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request, and return its response with the body still to be read."""
@@ -125,12 +127,15 @@ class NetworkTransport(httpx.AsyncBaseTransport):
         return stream
 
     async def _resolve(self) -> list[Address]:
-        """Return the addresses; requests of the same moment share the question.
+        """Return the addresses; for some seconds, requests share the question.
 
-        So a resolver that hangs has one thread, however many attempts there are.
+        So a resolver that hangs has few threads, however many attempts there are, and one that
+        works again is not waited for in vain.
         """
-        resolving = self._resolving
-        if resolving is None or resolving.done():
+        resolving, now = self._resolving, asyncio.get_running_loop().time()
+        old = now - self._resolving_since > _SHARED_RESOLUTION_SECONDS
+        if resolving is None or resolving.done() or old:
+            self._resolving_since = now
             peer = host_and_port(self._proxy.url) if self._proxy else (self._host, self._port)
             resolving = self._resolving = asyncio.create_task(resolve(*peer))
             # Nobody may be waiting any more when it fails.

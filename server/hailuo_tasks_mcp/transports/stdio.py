@@ -28,6 +28,8 @@ from typing import Any, NamedTuple, Self
 
 import anyio
 from mcp.server.lowlevel import Server
+from mcp.shared.dispatcher import coerce_request_id
+from mcp.shared.jsonrpc_dispatcher import cancelled_request_id_from_params
 from mcp.shared.message import SessionMessage
 from mcp_types import (
     INVALID_REQUEST,
@@ -96,7 +98,9 @@ async def _serve(server: Server[Any], received: int, sent: int) -> None:
     scope = anyio.CancelScope()
     output = _Output(sent, scope.cancel)
     in_flight = _InFlight()
-    _watch({received: partial(output.end_when_idle, in_flight.give_up), sent: output.on_gone})
+    _watch(
+        received, {received: partial(output.end_when_idle, in_flight.give_up), sent: output.on_gone}
+    )
     with scope:
         await server.run(
             _ReceiveStream(_Lines(received), in_flight, output),
@@ -199,12 +203,12 @@ class _Output:
             self.on_gone()
 
 
-def _watch(on_closed: dict[int, Callable[[], None]]) -> None:
+def _watch(stdin: int, on_closed: dict[int, Callable[[], None]]) -> None:
     """Have a thread notice that the client has closed its end of stdin or stdout, by descriptor.
 
     Of stdout that shows only here as long as nothing is written. Of stdin it shows in what is read,
     but that may have to wait for answers, or for someone who reads them. Where there is no `poll`,
-    as on Windows, it is left at that.
+    as on Windows, or where it does not tell, as is reported of macOS, it is left at that.
     """
     if not hasattr(select, "poll"):
         return
@@ -213,8 +217,10 @@ def _watch(on_closed: dict[int, Callable[[], None]]) -> None:
     def watch() -> None:
         poll = select.poll()
         for descriptor in on_closed:
-            # No events, because that the other end is closed is always told.
-            poll.register(descriptor, 0)
+            # That the other end is closed is always told. That it sends no more is an event of
+            # sockets, which Node.js uses; of stdout it means nothing.
+            half_closed = getattr(select, "POLLRDHUP", 0) if descriptor == stdin else 0
+            poll.register(descriptor, half_closed)
         with suppress(RuntimeError):
             while True:
                 for descriptor, _ in poll.poll():
@@ -300,19 +306,21 @@ class _InFlight:
 
     def __init__(self) -> None:
         # Counted, because a client may use an id again before it is answered.
-        self._ids: Counter[RequestId] = Counter()
+        self._ids: Counter[RequestId | None] = Counter()
         self._highest: float = MAX_IN_FLIGHT
         self._grace_seconds = GRACE_SECONDS
         self._answered = anyio.Event()
 
     def add(self, request_id: RequestId) -> None:
-        self._ids[request_id] += 1
+        # As the SDK has it, to which "7" is 7.
+        self._ids[coerce_request_id(request_id)] += 1
 
     def discard(self, request_id: RequestId | None) -> None:
-        if request_id is not None and request_id in self._ids:
-            self._ids[request_id] -= 1
-            if not self._ids[request_id]:
-                del self._ids[request_id]
+        key = None if request_id is None else coerce_request_id(request_id)
+        if key in self._ids:
+            self._ids[key] -= 1
+            if not self._ids[key]:
+                del self._ids[key]
         self._wake()
 
     def give_up(self) -> None:
@@ -389,10 +397,9 @@ class _ReceiveStream(_Stream):
         match item.message:
             case JSONRPCRequest(id=request_id):
                 self._in_flight.add(request_id)
-            case JSONRPCNotification(
-                method="notifications/cancelled", params={"requestId": str() | int() as request_id}
-            ):
-                self._in_flight.discard(request_id)
+            case JSONRPCNotification(method="notifications/cancelled", params=params):
+                # The SDK does not answer what is cancelled.
+                self._in_flight.discard(cancelled_request_id_from_params(params))
 
     def __aiter__(self) -> Self:
         return self
@@ -444,8 +451,11 @@ def _refusal(text: str) -> JSONRPCError | None:
     return _error(None, INVALID_REQUEST, _BAD_ID if "id" in value else _NO_MESSAGE)
 
 
-def _too_long(line: "_TooLongLine") -> JSONRPCError:
+def _too_long(line: "_TooLongLine") -> JSONRPCError | None:
     """Return the answer to a line that is too long, with its id, or its sender would wait."""
+    if re.search(rb'^\s*\{[^{]*"(result|error)"\s*:', line.head):
+        # Two sides that answer answers could go on for ever.
+        return None
     found = re.match(_ID_FIRST, line.head) or re.search(_ID_LAST, line.tail)
     request_id = None if found is None else json.loads(found[1].decode(errors="replace"))
     return _error(
