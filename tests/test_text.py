@@ -48,6 +48,9 @@ def test_text_that_is_too_long_is_cut_with_an_ellipsis(text: str, cut: str) -> N
         "http://cdn.test:8080/a.mp4?sig=x%20y&z=1#t",
         "HTTPS://cdn.test/a.mp4",
         "https://cdn.test/视频.mp4",
+        "https://cdn.test/❤️.mp4",
+        "https://cdn.test/👨‍👩‍👧.mp4",
+        "https://cdn.test/می‌خواهم.mp4",
         "https://cdn.test/" + "a" * 4079,
     ],
 )

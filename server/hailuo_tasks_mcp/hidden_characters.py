@@ -46,7 +46,7 @@ _EMOJI = (
 # Balinese to Sundanese, Phags-pa, Devanagari Extended, Javanese, and on the supplementary plane
 # Kharoshthi, Manichaean, Rohingya, Sogdian, Brahmi and its descendants, Adlam.
 _JOINING = (
-    r"[\u0620-\u0dff\u1780-\u17b3\u17b6-\u17dd\u1b00-\u1bbf\ua840-\ua87f\ua8e0-\ua8ff"
+    r"[\u0620-\u0dff\u1000-\u109f\u1780-\u17b3\u17b6-\u17dd\u1b00-\u1bbf\ua840-\ua87f\ua8e0-\ua8ff"
     r"\ua980-\ua9df\U00010a00-\U00010a5f\U00010ac0-\U00010aff\U00010b80-\U00010baf"
     r"\U00010d00-\U00010d3f\U00010f30-\U00010fdf\U00011000-\U00011dff\U0001e900-\U0001e95f]"
 )

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from hailuo_tasks_mcp.hidden_characters import HIDDEN
+from hailuo_tasks_mcp.text import REDACTED
 
-_REPLACEMENT = "[token]"
 # A shorter token could be part of any word.
 _MIN_TOKEN_LENGTH = 8
 # As many of a token's first characters may read as the end of a code: two of a token in hexadecimal
@@ -73,7 +73,7 @@ class Redactor:
         # As it is first: what follows a token may complete a code that begins at its end. The
         # longest before the others, because one token may begin with another.
         for token in sorted(self._forms, key=len, reverse=True):
-            text = text.replace(token, _REPLACEMENT)
+            text = text.replace(token, REDACTED)
         decoded = _decoded(text)
         found = [
             form
@@ -153,7 +153,7 @@ def _replaced(text: str, decoded: str, forms: list[tuple[str, str]]) -> str:
     pieces, end = [], 0
     for begin, after in sorted(places):
         if begin >= end:
-            pieces += [text[end:begin], _REPLACEMENT]
+            pieces += [text[end:begin], REDACTED]
         end = max(end, after)
     return "".join([*pieces, text[end:]])
 

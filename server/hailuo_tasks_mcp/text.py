@@ -9,7 +9,10 @@ import json
 import re
 from urllib.parse import urlsplit
 
-from hailuo_tasks_mcp.hidden_characters import holds_hidden, without_hidden
+from hailuo_tasks_mcp.hidden_characters import without_hidden
+
+REDACTED = "[token]"
+"""What stands for a token in a text."""
 
 # Long enough for a signed URL, short enough for a model's context.
 MAX_URL_LENGTH = 4096
@@ -48,13 +51,15 @@ def identifier(text: str | None) -> str | None:
 def usable_url(text: str | None) -> str | None:
     """Return `text` if it is a URL that someone can open (http or https, with a host), else None.
 
-    A URL is never cut or repaired: it is passed on unchanged, or, as one with a hidden character,
-    not at all.
+    A URL is never cut or repaired: it is passed on unchanged, or, as one with a hidden character
+    or without the token that it held, not at all.
     """
     if text is None:
         return None
     url = text.strip()
-    if len(url) > MAX_URL_LENGTH or " " in url or not url.isprintable() or holds_hidden(url):
+    if len(url) > MAX_URL_LENGTH or url.split() != [url] or REDACTED in url:
+        return None
+    if without_hidden(url) != url:
         return None
     try:
         parts = urlsplit(url)

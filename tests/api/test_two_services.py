@@ -12,6 +12,7 @@ from hailuo_tasks_mcp.api.proxies import ProxyRefusalError
 from hailuo_tasks_mcp.api.results import LookupResult
 from hailuo_tasks_mcp.api.services import HAILUO
 from hailuo_tasks_mcp.errors import (
+    HailuoTasksError,
     SettingsError,
     UnreachableError,
     UnreadableResponseError,
@@ -339,7 +340,40 @@ async def test_what_may_be_on_another_page_is_not_called_not_found_when_the_time
 
     assert api.sent == [("minimax", ["a", "b"]), ("hailuo", ["b"])]
     assert result.records.keys() == {"a"}
-    assert "Not answered within 2 s" in result.failures["b"].message
+    assert "left this task out of its answers" in result.failures["b"].message
+
+
+SAYS_NOTHING: list[Any] = [
+    {"message": "task not found"},
+    {"items": []},
+    {"task": "not found"},
+    {"status": "not_found"},
+    {"data": None},
+    {"task": None, "code": 500, "message": "boom"},
+]
+
+
+@pytest.mark.parametrize("body", SAYS_NOTHING)
+async def test_an_object_that_says_nothing_of_a_task_hides_none_of_the_other_service(
+    body: Any,
+) -> None:
+    api = TwoServices(hailuo=hailuo_tasks("a"))
+    api.services["minimax"].fault = lambda _: httpx.Response(200, json=body)
+
+    async with open_client(settings(), transport=api) as client:
+        known = (await client.look_up(["a"])).records["a"]
+        with raises(HailuoTasksError, match="says nothing of a task|boom"):
+            await client.look_up(["unknown"])
+
+    assert known.service == "hailuo"
+
+
+async def test_a_record_beside_an_empty_task_is_read() -> None:
+    api = TwoServices()
+    body = {"task": {}, "id": "a", "created_at": 1}
+    api.services["hailuo"].fault = lambda _: httpx.Response(200, json=body)
+
+    assert (await look_up(api, "a")).records["a"].created_at == 1
 
 
 # Together, and at most four at a time

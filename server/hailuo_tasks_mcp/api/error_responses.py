@@ -43,8 +43,8 @@ def read_error_body(body: object, redact: Redact | None = None) -> ErrorBody:
     error = body.get("error")
     if isinstance(error, Mapping):
         code, message = error.get("code", error.get("type")), error.get("message")
-    elif error is None and "detail" in body:
-        code, message = body.get("code"), body.get("detail")
+    elif error is None and ("code" in body or "detail" in body):
+        code, message = body.get("code"), body.get("detail", body.get("message"))
     else:
         code, message = None, error
     trace_id = body.get("trace_id", body.get("request_id"))

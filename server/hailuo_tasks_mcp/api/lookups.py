@@ -82,6 +82,12 @@ class LookupSender:
             body = await self._post(group, {"action": "retrieve", "id": task_id})
             record = read_record(body, group.service.name, self._redactor.redact)
             its_id = None if record is None else record.task_id
+            # MiniMax H3 has no record without an id; how it says that it knows none is not known.
+            says_nothing = group.service is MINIMAX or not holds_task(body)
+            if record is not None and its_id is None and says_nothing:
+                raise self._unreadable(
+                    "an object that says nothing of a task", "the task asked for"
+                )
             # An id may come back in another case, as UUIDs do.
             if its_id is not None and its_id.lower() != task_id.lower():
                 raise self._unreadable("the record of another task", "the task asked for")

@@ -249,8 +249,7 @@ def read_record(
     if not isinstance(value, Mapping):
         return TaskRecord(service=service)
     record = _unwrapped(value)
-    knows_none = value.get("task", value) is None and not holds_task(value)
-    if knows_none or not record:
+    if value.get("task", value) in (None, {}) and not holds_task(value):
         return None
     return TaskRecord.model_validate({**record, "service": service}, context=redact)
 
@@ -258,7 +257,7 @@ def read_record(
 def _unwrapped(value: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a record without the `task` in which the second envelope puts it."""
     task = value.get("task")
-    return task if isinstance(task, Mapping) else value
+    return task if task and isinstance(task, Mapping) else value
 
 
 class TaskPage(NamedTuple):
@@ -308,10 +307,25 @@ def read_page(
             doubt = doubt or "the records of other tasks"
         elif asked_id not in records and (record := read_record(item, service, redact)):
             records[asked_id] = record
-    counts = (value.get("count"), value.get("total"))
-    counted = max((count for count in counts if type(count) is int), default=0)
-    missing = min(max(0, counted - len(items)), _MAX_COUNT)
+    counted = 0
+    for count in filter(None, (value.get("count"), value.get("total"))):
+        number = _count(count)
+        if number is None:
+            doubt = doubt or "a list whose count cannot be read"
+        counted = max(counted, number or 0)
+    missing = max(0, counted - len(items))
     return TaskPage(records, len(items) >= _USUAL_PAGE_SIZE or missing > 0, missing, doubt)
+
+
+def _count(value: object) -> int | None:
+    """Return a whole number, also of a float or of digits; None if it is no count of tasks."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return int(number) if 0 <= number <= _MAX_COUNT and number.is_integer() else None
 
 
 def _id_in(item: object) -> str | None:
@@ -327,7 +341,7 @@ def _id_in(item: object) -> str | None:
 
 def reports_error(value: Mapping[str, Any]) -> bool:
     """Return whether the top level of a JSON object reports an error."""
-    is_refusal = "code" in value and "detail" in value
+    is_refusal = "code" in value and ("detail" in value or "message" in value)
     return bool(value.get("error")) or value.get("success") is False or is_refusal
 
 

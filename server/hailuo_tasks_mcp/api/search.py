@@ -10,7 +10,12 @@ from hailuo_tasks_mcp.api.batching import Absence, LookupQueue, Outcome
 from hailuo_tasks_mcp.api.lookups import LookupSender
 from hailuo_tasks_mcp.api.records import TaskRecord
 from hailuo_tasks_mcp.api.services import SERVICES, Service
-from hailuo_tasks_mcp.errors import Failure, SettingsError, UnreachableError
+from hailuo_tasks_mcp.errors import (
+    Failure,
+    SettingsError,
+    UnreachableError,
+    UnreadableResponseError,
+)
 
 # When a service has not answered by then, the other one is asked too.
 _HEDGE_SECONDS = 1.0
@@ -197,8 +202,11 @@ class Search:
             return record
         outcomes = self._outcomes[task_id].values()
         failure = next((each for each in outcomes if isinstance(each, Failure)), None)
-        if failure is None and (UNANSWERED in outcomes or Absence.UNCONFIRMED in outcomes):
+        if failure is None and UNANSWERED in outcomes:
             return self._not_answered(_STRAGGLER_SECONDS)
+        if failure is None and Absence.UNCONFIRMED in outcomes:
+            message = f"The API{self._at_base_url} left this task out of its answers so far"
+            return Failure(UnreadableResponseError, message)
         return failure or Absence.UNKNOWN
 
     def _not_answered(self, within_seconds: float) -> Failure:

@@ -4,7 +4,13 @@ import re
 from typing import Literal
 
 FailureKind = Literal[
-    "refused_content", "unavailable_model", "cancelled", "no_output", "transient", "other"
+    "refused_content",
+    "unavailable_model",
+    "cancelled",
+    "no_output",
+    "unusable_url",
+    "transient",
+    "other",
 ]
 
 _KINDS_BY_CODE: dict[str, FailureKind] = {
@@ -15,6 +21,7 @@ _KINDS_BY_CODE: dict[str, FailureKind] = {
     "model_unavailable": "unavailable_model",
     "cancelled": "cancelled",
     "no_output": "no_output",
+    "unusable_url": "unusable_url",
     "api_error": "transient",
     "server_error": "transient",
     "timeout": "transient",

@@ -22,6 +22,7 @@ RETRIEVE_TASK = "retrieve_task"
 RETRIEVE_TASKS_BATCH = "retrieve_tasks_batch"
 
 _REASON_LIMIT = 80
+_MAX_NAMED_TASKS = 5
 
 RUNNING_PROGRESS: Mapping[State, str] = {
     "pending": "Not started yet",
@@ -37,6 +38,8 @@ FAILED_STEPS: Mapping[FailureKind, str] = {
     "cancelled": "Tell the user that it was cancelled.",
     # Ended well, as far as the platform says, so it may have been charged.
     "no_output": "Tell the user that it ended without a video.",
+    "unusable_url": "Tell the user that it ended, and that the API's URL of its video cannot be "
+    "passed on; the vendor's support may help.",
     "transient": "Tell the user: this may pass, so another try, which is a new generation with a "
     "new task id, may succeed. It was not charged.",
     "other": "Tell the user why it failed. It was not charged.",
@@ -142,11 +145,14 @@ def batch_next_step(
     if more := [task.task_id for task in tasks if task.more_videos]:
         count = sum(task.more_videos or 0 for task in tasks)
         steps.append(
-            f"{count} more videos than are listed, of {_ids(more)}: {RETRIEVE_TASK} lists more of "
-            "one task."
+            f"{count} more videos than are listed, of {_those(more, 'more_videos')}: "
+            f"{RETRIEVE_TASK} may list more of one task."
         )
     if partly := [task.task_id for task in tasks if task.failed_videos]:
-        steps.append(f"Some videos of {_ids(partly)} failed and will not come; tell the user.")
+        steps.append(
+            f"Some videos of {_those(partly, 'failed_videos')} failed and will not come; tell the "
+            "user."
+        )
     if expired_ids:
         expired = f"{EXPIRED_LINKS} for {len(expired_ids)} of {len(tasks)}; tell the user."
         steps.append(_capitalized(expired))
@@ -205,6 +211,11 @@ def _ids(task_ids: Sequence[str]) -> str:
     return json.dumps(task_ids)
 
 
+def _those(task_ids: Sequence[str], field: str) -> str:
+    """Return which tasks are meant: a few by their ids, more by the field that shows it."""
+    return _ids(task_ids) if len(task_ids) <= _MAX_NAMED_TASKS else f"those with `{field}`"
+
+
 def unlearned_step(failure: Failure) -> str:
     """Return what to do about a task of a batch whose record could not be fetched."""
     trace = " trace_id is for the vendor's support." if failure.trace_id else ""
@@ -213,7 +224,11 @@ def unlearned_step(failure: Failure) -> str:
 
 def reason(failure: Failure) -> str:
     """Return in a few words why a record could not be fetched."""
-    return clean_text(failure.message, _REASON_LIMIT)
+    text = clean_text(failure.message, _REASON_LIMIT)
+    if text.count('"') % 2:
+        # What is quoted ends with the cut, not in words of ours.
+        return clean_text(failure.message, _REASON_LIMIT - 1) + '"'
+    return text
 
 
 def _waiting_call(call: str, when: str, retry_after_seconds: float, max_wait_seconds: int) -> str:
