@@ -6,16 +6,22 @@ requirements file it ignores the hashes, and a lock file of its own must hold do
 """
 
 import os
+import signal
 import site
 import subprocess
 import sys
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 _BUNDLE = Path(__file__).resolve().parent.parent
 _REQUIREMENTS = _BUNDLE / "bundle-requirements.txt"
+_PACKAGES = _BUNDLE / ".packages"
+# Longer than an installation takes.
+_OLD_SECONDS = 3600
 
 
 def installed_packages() -> Path:
@@ -27,17 +33,59 @@ def installed_packages() -> Path:
 
     """
     key = sha256(_REQUIREMENTS.read_bytes() + sys.version.encode() + sys.executable.encode())
-    folder = _BUNDLE / ".packages" / key.hexdigest()[:16]
+    folder = _PACKAGES / key.hexdigest()[:16]
     if not folder.exists():
-        folder.parent.mkdir(exist_ok=True)
+        _PACKAGES.mkdir(exist_ok=True)
+        # Even if this installation is killed too, or fails.
+        _remove_old("tmp*")
         # Under another name until it is complete: an installation can be broken off, and a host
         # can start two servers at once.
-        with TemporaryDirectory(dir=folder.parent) as temporary:
+        with _signals_raise_exit(), _temporary_folder() as temporary:
             fresh = Path(temporary, "packages")
             _install(fresh)
-            with suppress(OSError):  # The other server was faster.
+            try:
                 fresh.rename(folder)
+            except OSError:
+                # If it is there, the other server was faster.
+                if not folder.exists():
+                    raise
+        # Of other requirements and other Pythons.
+        _remove_old("*")
     return folder
+
+
+def _temporary_folder() -> TemporaryDirectory[str]:
+    # What cannot be removed now is removed when it is old.
+    return TemporaryDirectory(prefix="tmp", dir=_PACKAGES, ignore_cleanup_errors=True)
+
+
+def _remove_old(pattern: str) -> None:
+    with suppress(OSError), _temporary_folder() as removed:
+        for path in _PACKAGES.glob(pattern):
+            # In use, or removed by another server.
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > _OLD_SECONDS:
+                    # Moved first: a folder that is half removed must not count as complete.
+                    path.rename(Path(removed, path.name))
+
+
+@contextmanager
+def _signals_raise_exit() -> Iterator[None]:
+    """Make SIGTERM and Ctrl-C raise SystemExit: subprocess.run kills uv, and its folder goes."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+
+    def end(number: int, _frame: object) -> None:
+        for each in numbers:
+            # A second one must not break off the removal.
+            signal.signal(each, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    handlers = [signal.signal(number, end) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, handlers, strict=True):
+            signal.signal(number, handler)
 
 
 def _install(folder: Path) -> None:

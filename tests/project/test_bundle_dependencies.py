@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ ENVIRONMENTS = [
 ]
 NO_INDEX = ("client error (Connect)", "dns error", "Could not connect")
 TIMEOUT_SECONDS = 180
+ENDING_SECONDS = 20
 
 
 def pinned() -> dict[str, tuple[Requirement, list[str]]]:
@@ -156,7 +158,7 @@ def test_the_bundle_installs_by_hashes_once_and_then_runs_the_command(
 
 
 @pytest.mark.real_time
-@pytest.mark.parametrize("program", ["false", "no-such-program"])
+@pytest.mark.parametrize("program", ["false", "no-such-program", "true"])
 def test_a_bundle_whose_installation_fails_says_so_and_runs_nothing(
     bundle: Path, program: str
 ) -> None:
@@ -167,6 +169,93 @@ def test_a_bundle_whose_installation_fails_says_so_and_runs_nothing(
     assert result.stderr.startswith("hailuo-tasks-mcp: its dependencies could not be installed (")
     assert result.stderr.count("\n") == 1
     assert list((bundle / ".packages").iterdir()) == []
+
+
+@pytest.mark.real_time
+def test_two_servers_that_install_at_once_both_start(bundle: Path, stand_in_uv: Path) -> None:
+    command = (sys.executable, str(bundle / "server" / "main.py"), "--version")
+    run(*command, UV=str(stand_in_uv))
+    (installed,) = (bundle / ".packages").iterdir()
+    (installed / "of_the_other_server.py").touch()
+    others = installed.rename(bundle / "others")
+    with stand_in_uv.open("a") as program:
+        program.write(f"pathlib.Path({str(others)!r}).rename({str(installed)!r})\n")
+
+    result = run(*command, UV=str(stand_in_uv))
+
+    assert (result.returncode, result.stdout) == (0, f"hailuo-tasks-mcp {__version__}\n")
+    assert list((bundle / ".packages").rglob("*.py")) == [installed / "of_the_other_server.py"]
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_bundle_that_is_ended_while_it_installs_ends_uv_and_leaves_nothing(
+    bundle: Path, stand_in_uv: Path, number: signal.Signals
+) -> None:
+    with stand_in_uv.open("a") as program:
+        program.write(
+            "import os, signal\n"
+            f"signal.alarm({TIMEOUT_SECONDS})\n"
+            "print(os.getpid(), flush=True)\n"
+            "signal.pause()\n"
+        )
+    with subprocess.Popen(  # noqa: S603 - the command is ours
+        [sys.executable, bundle / "server" / "main.py", "--version"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"UV": str(stand_in_uv)},
+    ) as server:
+        assert server.stderr
+        assert server.stderr.readline() == "on its stdout\n"
+        uv = int(server.stderr.readline())
+        server.send_signal(number)
+        try:
+            # Ends when nobody has stderr open: uv neither.
+            output = server.communicate(timeout=ENDING_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.kill(uv, signal.SIGKILL)
+            raise
+
+    assert server.returncode == 128 + number
+    assert output == ("", "")
+    assert list((bundle / ".packages").iterdir()) == []
+
+
+def make_old(folder: Path) -> Path:
+    (folder / "package").mkdir(parents=True)
+    os.utime(folder, (0, 0))
+    return folder
+
+
+@pytest.mark.real_time
+def test_an_installation_removes_what_earlier_ones_left(bundle: Path, stand_in_uv: Path) -> None:
+    packages = bundle / ".packages"
+    make_old(packages / "0123456789abcdef")
+    make_old(packages / "tmpkilled")
+    under_way = packages / "tmpunderway"
+    under_way.mkdir()
+
+    run(sys.executable, str(bundle / "server" / "main.py"), "--version", UV=str(stand_in_uv))
+
+    left = set(packages.iterdir()) - {under_way}
+    assert len(left) == 1
+    assert under_way.is_dir()
+    assert left.isdisjoint({packages / "0123456789abcdef", packages / "tmpkilled"})
+
+
+@pytest.mark.real_time
+def test_a_failed_installation_removes_broken_off_ones_and_keeps_complete_ones(
+    bundle: Path,
+) -> None:
+    packages = bundle / ".packages"
+    complete = make_old(packages / "0123456789abcdef")
+    make_old(packages / "tmpkilled")
+
+    run(sys.executable, str(bundle / "server" / "main.py"), "--version", UV="false")
+
+    assert list(packages.iterdir()) == [complete]
 
 
 def start_as_a_host_does(bundle: Path) -> subprocess.CompletedProcess[str]:
