@@ -17,7 +17,8 @@ REDACTED = "[token]"
 # Long enough for a signed URL, short enough for a model's context.
 MAX_URL_LENGTH = 4096
 
-_LOOK_AHEAD = 8
+# How many times its limit is seen of a text, because much of it may be hidden characters.
+LOOK_AHEAD = 8
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
@@ -28,7 +29,7 @@ def clean_text(text: str, limit: int) -> str:
     """
     # Text far beyond the limit is not processed, so that megabytes cost no more than a line.
     text = text.lstrip()
-    seen = text[: limit * _LOOK_AHEAD]
+    seen = text[: limit * LOOK_AHEAD]
     # Folded first, so that line breaks become spaces before they are dropped as controls.
     folded = " ".join(seen.split())
     safe = " ".join(without_hidden(folded).split())

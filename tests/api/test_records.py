@@ -1,5 +1,7 @@
 """Reading the API's JSON: what is found where, and what is ignored."""
 
+import asyncio
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -48,7 +50,7 @@ def test_the_id_is_read_from_wherever_it_stands(given: Any, task_id: str | None)
 
 
 def read(value: Any) -> TaskPage:
-    page = read_page(value, [DOCUMENTED_ID, TIMED_ID, "task-123", "a"])
+    page = asyncio.run(read_page(value, [DOCUMENTED_ID, TIMED_ID, "task-123", "a"]))
     assert page is not None
     return page
 
@@ -123,9 +125,8 @@ def test_an_id_that_comes_back_in_another_case_is_the_one_asked_for(item: Any) -
 
 
 def test_ids_that_differ_in_their_case_alone_stay_apart() -> None:
-    page = read_page(
-        {"items": [{"id": "A", "status": "x"}, {"id": "a", "status": "y"}]}, ["a", "A"]
-    )
+    items = [{"id": "A", "status": "x"}, {"id": "a", "status": "y"}]
+    page = asyncio.run(read_page({"items": items}, ["a", "A"]))
 
     assert page is not None
     assert {key: record.status for key, record in page.records.items()} == {"A": "x", "a": "y"}
@@ -152,7 +153,7 @@ def test_of_a_page_only_the_first_record_of_each_task_asked_for_is_read() -> Non
         seen.append(text)
         return text
 
-    read_page({"items": items}, ["a", "b"], redact=redact)
+    asyncio.run(read_page({"items": items}, ["a", "b"], redact=redact))
 
     assert seen == ["a", "0"]
 
@@ -176,9 +177,97 @@ def test_a_text_is_redacted_before_it_is_used_and_read_only_as_far_as_it_can_be_
     assert record is not None
     assert "secret" not in repr(record)
     assert "12345678" in seen
-    assert max(map(len, seen)) == 10_000
+    assert max(map(len, seen)) == 1_640
 
 
 @pytest.mark.parametrize("value", [None, [], {}, {"items": None}, {"items": {"id": "a"}}])
 def test_a_body_without_a_list_of_items_is_no_page(value: Any) -> None:
-    assert read_page(value, ["a"]) is None
+    assert asyncio.run(read_page(value, ["a"])) is None
+
+
+EMOJI = "\U0001f600"
+
+
+def test_a_text_that_is_cut_says_so_and_has_no_part_of_a_token_at_its_end() -> None:
+    token = "%73ecret-token" * 3
+    prompt = "a" + " " * (1_640 - 20) + token
+
+    record = read_record({"request": {"prompt": prompt}}, redact=lambda text: text[:1_640])
+    shorter = read_record({"model": "x" * 640, "request": {"prompt": "[token]" * 200}})
+
+    assert record is not None
+    assert record.request.prompt == "a" + " " * 639 + "…"
+    assert shorter is not None
+    assert shorter.model == "x" * 640
+    assert shorter.request.prompt == ("[token]" * 200)[:640] + "…"
+
+
+def test_a_url_that_is_too_long_to_be_passed_on_is_not_kept_but_known_of() -> None:
+    videos = [{"video_url": "https://a.test/" + "a" * size} for size in (4_081, 4_082)]
+
+    record = read_record({"response": {"data": videos}})
+
+    assert record is not None
+    assert [len(video.video_url or "") for video in record.videos] == [4_096, 0]
+
+
+@pytest.mark.parametrize("end", ["", EMOJI])
+def test_what_is_read_and_kept_of_a_record_is_bounded(end: str) -> None:
+    redacted = 0
+
+    def redact(text: str) -> str:
+        nonlocal redacted
+        redacted += len(text)
+        return text
+
+    fields = ("video_url", "prompt", "first_image_url", "model", "state")
+    videos = [{name: f"{n}{name}".ljust(600, "a") + end for name in fields} for n in range(50)]
+    given = {"id": "t", "status": "running", "model": "m", "response": {"data": videos}}
+    read_record(given)
+
+    tracemalloc.start()
+    try:
+        record = read_record(given, redact=redact)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert record is not None
+    assert (record.id, record.status, record.model) == ("t", "running", "m")
+    assert redacted < 60_000
+    assert kept < 40_000
+    assert 0 < record.response.unread_videos < 50
+    assert len(record.videos) + record.response.unread_videos == 50
+    assert record.response.unreadable
+
+
+def test_the_same_text_with_every_video_is_read_once() -> None:
+    prompt = "a cat on a skateboard, " * 100
+    videos = [{"video_url": f"https://cdn.test/{n}.mp4", "prompt": prompt} for n in range(50)]
+    seen: list[str] = []
+
+    def redact(text: str) -> str:
+        seen.append(text)
+        return text
+
+    record = read_record({"id": "t", "response": {"data": videos}}, redact=redact)
+
+    assert record is not None
+    assert len(record.videos) == 50
+    assert len(seen) == 1 + 50 + 1
+
+
+async def test_other_tasks_run_while_a_page_is_read() -> None:
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count_turns())
+    await read_page({"items": [{"id": str(n)} for n in range(100)]}, [str(n) for n in range(100)])
+    counting.cancel()
+
+    assert turns >= 25

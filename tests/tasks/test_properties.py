@@ -1,5 +1,6 @@
 """Whatever JSON the API sends, the answer made of it fits the published schema."""
 
+import asyncio
 from typing import Any
 
 import jsonschema
@@ -80,7 +81,7 @@ def test_any_json_becomes_an_answer_that_fits_its_schema(value: Any, now: float)
 
 @given(value=loosely(items=st.lists(RECORD, max_size=4), count=st.integers(), total=st.integers()))
 def test_any_json_as_a_batch_becomes_an_answer_that_fits_its_schema(value: Any) -> None:
-    page = read_page(value, ["t", "u"])
+    page = asyncio.run(read_page(value, ["t", "u"]))
     answer = summarize_batch(
         ["t", "u"], LookupResult(page.records if page else {}, {}), now=NOW, max_wait_seconds=50
     ).as_data()

@@ -114,7 +114,7 @@ class LookupSender:
         try:
             while missing:
                 payload = {"action": "retrieve_batch", "ids": missing, "limit": len(missing)}
-                page = read_page(
+                page = await read_page(
                     await self._post(group, payload),
                     missing,
                     group.service.name,

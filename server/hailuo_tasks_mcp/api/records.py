@@ -6,13 +6,17 @@ A value of a wrong type counts as absent, so reading never fails; what the value
 much it is.
 """
 
+import asyncio
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from hailuo_tasks_mcp.api.services import ServiceName
+from hailuo_tasks_mcp.text import LOOK_AHEAD, MAX_URL_LENGTH
 
 # Ids have at most 128 digits; Python refuses to spell out integers far beyond that.
 _MAX_INTEGER_BITS = 426
@@ -20,8 +24,16 @@ _MAX_INTEGER_BITS = 426
 _USUAL_PAGE_SIZE = 12
 _YEAR_10000 = 253_402_300_800.0
 _CENTURY_SECONDS = 3_155_760_000.0
-# More of a text is of no use: the longest URL that is passed on has 4,096 characters.
-_MAX_TEXT_LENGTH = 10_000
+# More of a text is of no use: of an error's message 300 characters are told, of any other text 80.
+_MAX_MESSAGE_LENGTH = 300 * LOOK_AHEAD
+_MAX_TEXT_LENGTH = 80 * LOOK_AHEAD
+# What follows is redacted as well, so that no part of an encoded token is left where a text is cut.
+_REDACTED_BEYOND = 1_000
+# How much memory the texts of one record may take; a documented record has 1,100 characters.
+# Thousands of records are kept while calls wait.
+_MAX_RECORD_BYTES = 24_000
+# After so many records of a page, which take up to 10 ms each, other tasks run.
+_RECORDS_AT_ONCE = 4
 # More of a record are counted and not read; documented ones have one.
 MAX_VIDEOS = 50
 _MAX_MOMENT_LENGTH = 64
@@ -32,8 +44,10 @@ Redact = Callable[[str], str]
 """Returns a text without the tokens in use."""
 
 
-def read_text(value: object, redact: Redact | None = None) -> str | None:
-    """Return a non-blank string, its beginning if it is long, without what `redact` takes out.
+def read_text(
+    value: object, redact: Redact | None = None, max_length: int = _MAX_MESSAGE_LENGTH
+) -> str | None:
+    """Return a non-blank string without what `redact` takes out; "…" ends one that is cut.
 
     Numbers become one, because some codes and ids are numbers.
     """
@@ -41,14 +55,54 @@ def read_text(value: object, redact: Redact | None = None) -> str | None:
         value = str(value) if value.bit_length() <= _MAX_INTEGER_BITS else None
     if not isinstance(value, str):
         return None
+    whole = value.strip()
     # JSON can spell half a surrogate pair, which no later encoder would take.
-    text = value.strip()[:_MAX_TEXT_LENGTH].encode("utf-8", "ignore").decode().strip()
-    return (redact(text) if redact else text) or None
+    text = whole[: max_length + _REDACTED_BEYOND].encode("utf-8", "ignore").decode().strip()
+    text = redact(text) if redact else text
+    if len(whole) > max_length + _REDACTED_BEYOND:
+        text = text[:-_REDACTED_BEYOND]
+    elif len(text) <= max_length:
+        return text or None
+    return text[:max_length] + "…"
 
 
-def _text(value: object, info: ValidationInfo) -> str | None:
-    """Read a field; the context of the validation is what redacts."""
-    return read_text(value, info.context)
+class _Texts:
+    """Reads the texts of one record, as the context of its validation.
+
+    Each is read and kept once, however often it comes: a prompt comes with each video.
+    """
+
+    def __init__(self, redact: Redact | None = None) -> None:
+        self._redact = redact
+        self._read: dict[tuple[str, int], str | None] = {}
+        self._bytes_left = _MAX_RECORD_BYTES
+        self.full = False
+        """Whether a text counted as absent, because the record had taken its memory."""
+
+    def read(self, value: object, max_length: int) -> str | None:
+        if not isinstance(value, str):
+            return read_text(value, self._redact, max_length)
+        if (value, max_length) not in self._read:
+            # Before it is redacted, which takes more time than all else.
+            size = sys.getsizeof(value[:max_length])
+            self.full = self.full or size > self._bytes_left
+            if self.full:
+                return None
+            text = read_text(value, self._redact, max_length)
+            self._bytes_left -= sys.getsizeof(text)
+            self._read[value, max_length] = text
+        return self._read[value, max_length]
+
+
+def _text(value: object, info: ValidationInfo, max_length: int = _MAX_TEXT_LENGTH) -> str | None:
+    texts: _Texts = info.context or _Texts()
+    return texts.read(value, max_length)
+
+
+def _url(value: object, info: ValidationInfo) -> str | None:
+    """Read a URL; one that is too long to be passed on is empty, for there is one."""
+    too_long = isinstance(value, str) and len(value.strip()) > MAX_URL_LENGTH
+    return "" if too_long else _text(value, info, MAX_URL_LENGTH)
 
 
 def _moment(value: object) -> float | None:
@@ -82,6 +136,8 @@ def _object(value: object) -> object:
 
 
 Text = Annotated[str | None, BeforeValidator(_text)]
+Message = Annotated[str | None, BeforeValidator(partial(_text, max_length=_MAX_MESSAGE_LENGTH))]
+Url = Annotated[str | None, BeforeValidator(_url)]
 Duration = Annotated[float | None, BeforeValidator(_duration)]
 Moment = Annotated[float | None, BeforeValidator(_moment)]
 Flag = Annotated[bool | None, BeforeValidator(_flag)]
@@ -95,18 +151,18 @@ class TaskError(_Lenient):
     """Why a run failed: `{"code", "message"}`, or a message alone where a bare string came."""
 
     code: Text = None
-    message: Text = None
+    message: Message = None
 
 
 class Video(_Lenient):
     """One video of a run; `state` is spelled `status` in some records."""
 
-    video_url: Text = None
+    video_url: Url = None
     state: Text = None
     status: Text = None
     model: Text = None
     prompt: Text = None
-    first_image_url: Text = None
+    first_image_url: Url = None
 
 
 def _error(value: object, info: ValidationInfo) -> TaskError | None:
@@ -121,19 +177,12 @@ def _items(value: object) -> list[object]:
     return value if isinstance(value, list) else [value]
 
 
-def _videos(value: object, info: ValidationInfo) -> list[Video]:
-    """Return the videos that have any field; a single one may come without its list."""
-    items = [item for item in _items(value)[:MAX_VIDEOS] if isinstance(item, Mapping)]
-    videos = [Video.model_validate(item, context=info.context) for item in items]
-    return [video for video in videos if video != Video()]
-
-
 class GenerationRequest(_Lenient):
     """The request that created the task: the record's `request`."""
 
     prompt: Text = None
     model: Text = None
-    first_image_url: Text = None
+    first_image_url: Url = None
 
 
 class Response(_Lenient):
@@ -147,7 +196,7 @@ class Response(_Lenient):
     success: Flag = None
     trace_id: Text = None
     task_id: Text = None
-    data: Annotated[list[Video], BeforeValidator(_videos)] = Field(default_factory=list)
+    data: list[Video] = Field(default_factory=list)
     error: Annotated[TaskError | None, BeforeValidator(_error)] = None
     unreadable: bool = False
     unread_videos: int = 0
@@ -156,7 +205,7 @@ class Response(_Lenient):
 class Content(_Lenient):
     """The video of the second envelope."""
 
-    url: Text = None
+    url: Url = None
 
 
 class Usage(_Lenient):
@@ -165,17 +214,36 @@ class Usage(_Lenient):
     total_seconds: Duration = None
 
 
-def _response(value: object) -> object:
+def _response(value: object, info: ValidationInfo) -> object:
+    """Read an outcome, its videos last and as far as the record's memory goes.
+
+    A single video may come without its list; one that has no field is none.
+    """
     if value is None:
         return {}
     if not isinstance(value, Mapping):
         return {"unreadable": True}
+    texts: _Texts = info.context or _Texts()
+    others = {key: value.get(key) for key in ("success", "trace_id", "task_id", "error")}
+    response = Response.model_validate(others, context=texts)
     data = value.get("data")
     items = [] if data is None else _items(data)
-    readable = all(isinstance(item, Mapping) for item in items[:MAX_VIDEOS])
-    unread_videos = max(0, len(items) - MAX_VIDEOS)
-    unreadable = not readable or unread_videos > 0
-    return {**value, "unreadable": unreadable, "unread_videos": unread_videos}
+    videos: list[Video] = []
+    unread_videos = len(items)
+    readable = True
+    for item in items[:MAX_VIDEOS]:
+        video = Video.model_validate(item if isinstance(item, Mapping) else {}, context=texts)
+        if texts.full:
+            break
+        unread_videos -= 1
+        readable = readable and isinstance(item, Mapping)
+        videos += [video] if video != Video() else []
+    changes = {
+        "data": videos,
+        "unreadable": not readable or unread_videos > 0,
+        "unread_videos": unread_videos,
+    }
+    return response.model_copy(update=changes)
 
 
 # Of MiniMax H3, which says when it last changed a task.
@@ -201,7 +269,6 @@ class TaskRecord(_Lenient):
     request: Annotated[GenerationRequest, BeforeValidator(_object)] = Field(
         default_factory=GenerationRequest
     )
-    response: Annotated[Response, BeforeValidator(_response)] = Field(default_factory=Response)
     status: Text = None
     content: Annotated[Content, BeforeValidator(_object)] = Field(default_factory=Content)
     model: Text = None
@@ -210,6 +277,8 @@ class TaskRecord(_Lenient):
     resolution: Text = None
     duration: Duration = None
     usage: Annotated[Usage, BeforeValidator(_object)] = Field(default_factory=Usage)
+    # Read last, because it may take all the memory of the record.
+    response: Annotated[Response, BeforeValidator(_response)] = Field(default_factory=Response)
 
     @property
     def task_id(self) -> str | None:
@@ -221,7 +290,9 @@ class TaskRecord(_Lenient):
         """The videos of either envelope, in the API's order."""
         if self.response.data or (self.status is None and self.content.url is None):
             return self.response.data
-        return [Video(video_url=self.content.url, state=self.status, model=self.model)]
+        # Each of these has been read.
+        content_url, state, model = self.content.url, self.status, self.model
+        return [Video.model_construct(video_url=content_url, state=state, model=model)]
 
     @property
     def ended_at(self) -> float | None:
@@ -251,7 +322,7 @@ def read_record(
     record = _unwrapped(value)
     if value.get("task", value) in (None, {}) and not holds_task(value):
         return None
-    return TaskRecord.model_validate({**record, "service": service}, context=redact)
+    return TaskRecord.model_validate({**record, "service": service}, context=_Texts(redact))
 
 
 def _unwrapped(value: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -279,7 +350,7 @@ class TaskPage(NamedTuple):
     doubt: str | None
 
 
-def read_page(
+async def read_page(
     value: Any,
     task_ids: Sequence[str],
     service: ServiceName = "hailuo",
@@ -287,9 +358,9 @@ def read_page(
 ) -> TaskPage | None:
     """Read one response to `retrieve_batch` from any JSON value; None if it has no list of items.
 
-    Only records of `task_ids` are read. An id may come back in another case, as UUIDs do. Of two
-    records of one task the first, the newer one, counts. Whether `count` (`total` in the second
-    envelope) counts the page or all there is, nothing promises.
+    Only records of `task_ids` are read, and other tasks run between them. An id may come back in
+    another case, as UUIDs do. Of two records of one task the first, the newer one, counts. Whether
+    `count` (`total` in the second envelope) counts the page or all there is, nothing promises.
     """
     items = value.get("items") if isinstance(value, Mapping) else None
     if not isinstance(items, list):
@@ -307,6 +378,8 @@ def read_page(
             doubt = doubt or "the records of other tasks"
         elif asked_id not in records and (record := read_record(item, service, redact)):
             records[asked_id] = record
+            if len(records) % _RECORDS_AT_ONCE == 0:
+                await asyncio.sleep(0)
     counted = 0
     for count in filter(None, (value.get("count"), value.get("total"))):
         number = _count(count)
