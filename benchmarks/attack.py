@@ -34,6 +34,9 @@ from attack_inputs import (
     SURPLUS,
     Answer,
     broken_line,
+    full_answer,
+    full_answers,
+    full_look_up,
     good_answer,
     hidden_answer,
     hostile_answer,
@@ -46,6 +49,7 @@ from connections import listening, read_request
 from stdio_driver import OURS, TOKEN, Json, Server, running
 
 AT_ONCE = 8
+FULL_AT_ONCE = 20
 MAX_CALLS = 5_000
 # Longer than the 45 seconds that all attempts of a look-up share.
 CALL_SECONDS = 60.0
@@ -183,12 +187,14 @@ async def _drive_and_measure(drive: Drive, server: Server, seen: Seen, until: fl
     seen.faults["descriptors"] += server.open_files() > files + MAX_MORE_FILES
 
 
-async def _call(
+async def _call(  # noqa: PLR0913 - bound by `partial`
     make_call: Callable[[int], Json],
     server: Server,
     seen: Seen,
     until: float,
     patience: Callable[[], float] | None = None,
+    *,
+    at_once: int = AT_ONCE,
 ) -> None:
     """Make calls, some at once; where there is a patience, cancel what takes longer."""
     numbers = iter(range(MAX_CALLS))
@@ -206,7 +212,7 @@ async def _call(
                 seen.counts["cancelled"] += 1
                 seen.faults["no response"] += patience is None
 
-    await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+    await asyncio.gather(*(work() for _ in range(at_once)))
 
 
 async def _send_lines(rng: Random, server: Server, seen: Seen, until: float) -> None:
@@ -293,10 +299,12 @@ def attacks(rng: Random) -> dict[str, Callable[[float], Awaitable[Seen]]]:
     looking_up = partial(_call, look_up)
     odd_calls = partial(_call, partial(odd_call, rng=rng))
     cancelling = partial(_call, look_up, patience=partial(rng.uniform, 0, REQUEST_TIMEOUT_SECONDS))
+    filling = partial(_call, full_look_up, at_once=FULL_AT_ONCE)
     return {
         "records": partial(attack_server, looking_up, partial(record_answer, rng=rng)),
         "answers": partial(attack_server, looking_up, partial(hostile_answer, rng=rng)),
         "hidden": partial(attack_server, looking_up, partial(hidden_answer, rng=rng)),
+        "full": partial(attack_server, filling, partial(full_answer, answers=full_answers())),
         "lines": partial(attack_server, partial(_send_lines, rng), good_answer),
         "arguments": partial(attack_server, odd_calls, good_answer),
         "cancelled": partial(attack_server, cancelling, slow_answer),

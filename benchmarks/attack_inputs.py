@@ -141,6 +141,53 @@ def hidden_answer(head: bytes, body: bytes, rng: Random) -> Answer:
     return [http(as_json(record))]
 
 
+FULL_IDS = 100
+# 0.9 of the bytes that are accepted for so many ids.
+_FULL_BYTES = (1_000_000 + 20_000 * (FULL_IDS - 1)) * 9 // 10
+_FILLINGS = ("%41", TOKEN.replace("b", "%62"), "x" * 9_000 + "\U0001f600")
+
+
+def full_answers() -> list[bytes]:
+    """Return lists of running tasks as long as is accepted, one for each filling.
+
+    Made beforehand, with the ids of call 0: making them would hold up the event loop that measures.
+    """
+    answers = []
+    for filling in _FILLINGS:
+        each = _FULL_BYTES // FULL_IDS // 3 - 200
+        text = (filling * (each // len(filling) + 1))[: each - 4] + filling[-1]
+        video = {"state": "running", "prompt": text, "video_url": f"https://a.test/{text}"}
+        items = [
+            {"id": _full_id(0, n), "started_at": 1, "model": text, "response": {"data": [video]}}
+            for n in range(FULL_IDS)
+        ]
+        answers.append(json.dumps({"items": items}, ensure_ascii=False).encode())
+    return answers
+
+
+def _full_id(number: int, place: int) -> str:
+    return f"{number:08}-{place:03}".ljust(128, "x")
+
+
+def full_answer(head: bytes, body: bytes, answers: list[bytes]) -> Answer:
+    """Return one of the answers, for the ids of `full_look_up`."""
+    ids = json.loads(body).get("ids", [""])
+    if b"/minimax/" in head or len(ids) < FULL_IDS:
+        return [_NOTHING]
+    number = ids[0][:8]
+    text = answers[int(number) % len(answers)].replace(
+        b'"id": "00000000', f'"id": "{number}'.encode()
+    )
+    return [http(text)]
+
+
+def full_look_up(number: int) -> Json:
+    """Return a call for 100 tasks; every other one waits."""
+    ids = [_full_id(number, place) for place in range(FULL_IDS)]
+    arguments = {"task_ids": ids, "wait_seconds": 2 * (number % 2)}
+    return {"name": "retrieve_tasks_batch", "arguments": arguments}
+
+
 def look_up(number: int) -> Json:
     """Return a call for one task, or now and then for several."""
     if number % 5:

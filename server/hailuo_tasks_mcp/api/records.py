@@ -31,7 +31,7 @@ _MAX_TEXT_LENGTH = 80 * LOOK_AHEAD
 _REDACTED_BEYOND = 1_000
 # How much memory the texts of one record may take; a documented record has 1,100 characters.
 # Thousands of records are kept while calls wait.
-_MAX_RECORD_BYTES = 24_000
+_MAX_RECORD_BYTES = 30_000
 # After so many records of a page, which take up to 10 ms each, other tasks run.
 _RECORDS_AT_ONCE = 4
 # More of a record are counted and not read; documented ones have one.
