@@ -590,7 +590,13 @@ def test_in_a_batch_the_first_video_of_each_task_comes_before_the_second_of_any(
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://cdn.test/a.mp4", "https://cdn.test/a\u3164.mp4", "https://a.test/?t=[token]"]
+    "url",
+    [
+        "ftp://cdn.test/a.mp4",
+        "https://cdn.test/a\u3164.mp4",
+        "https://a.test/?t=[token]",
+        "https://cdn.test/" + "x" * 5_000,
+    ],
 )
 def test_a_video_whose_url_cannot_be_passed_on_is_not_said_to_be_missing(url: str) -> None:
     answer = summarize(ended(success=True, data=[video(url=url)]))

@@ -287,7 +287,7 @@ def _task_failure(record: TaskRecord) -> TaskFailure:
     )
     if cancelled:
         code, message = code or "cancelled", message or "The task was cancelled."
-    elif succeeded and not code and any(video.video_url for video in record.videos):
+    elif succeeded and not code and any(video.video_url is not None for video in record.videos):
         code, message = "unusable_url", message or "The URL of its video cannot be passed on."
     elif succeeded and not code and not all_failed(record.videos):
         code, message = "no_output", message or "The run ended without a video."
