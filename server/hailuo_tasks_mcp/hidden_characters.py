@@ -50,7 +50,7 @@ _JOINING = (
     r"\ua980-\ua9df\U00010a00-\U00010a5f\U00010ac0-\U00010aff\U00010b80-\U00010baf"
     r"\U00010d00-\U00010d3f\U00010f30-\U00010fdf\U00011000-\U00011dff\U0001e900-\U0001e95f]"
 )
-# What is written with hidden characters, and else each of these alone.
+# What is written with hidden characters, and else each run of these alone.
 _WRITTEN_WITH_HIDDEN = rf"""(?x)
 (?P<written>
     # The flags of England, Scotland and Wales, and keycaps.
@@ -64,7 +64,7 @@ _WRITTEN_WITH_HIDDEN = rf"""(?x)
         (?: [\u200c\u200d] | \u180e (?=[\u1820\u1821]) )?
 )
 | (?P<joining> {_JOINING} ) [\u200c\u200d]
-| [{HIDDEN}]
+| [{HIDDEN}]+
 """
 
 
@@ -73,6 +73,16 @@ def holds_hidden(text: str) -> bool:
     if text.isascii() and text.isprintable():
         return False
     return re.search(_HIDDEN, text) is not None
+
+
+def hides(text: str) -> bool:
+    """Return whether `without_hidden` would change `text`; known at the first place that shows it.
+
+    So a long text of nothing else costs no more than a short one.
+    """
+    return holds_hidden(text) and any(
+        _shown(match) != match[0] for match in re.finditer(_WRITTEN_WITH_HIDDEN, text)
+    )
 
 
 def without_hidden(text: str) -> str:
@@ -89,4 +99,4 @@ def _shown(match: re.Match[str]) -> str:
     letter = match["joining"]
     if letter is not None:
         return match[0] if unicodedata.category(letter)[0] in "LM" else letter
-    return match["written"] or (" " if match[0] == "\u2800" else "")
+    return match["written"] or (" " if "\u2800" in match[0] else "")

@@ -9,7 +9,7 @@ import json
 import re
 from urllib.parse import urlsplit
 
-from hailuo_tasks_mcp.hidden_characters import without_hidden
+from hailuo_tasks_mcp.hidden_characters import hides, without_hidden
 
 REDACTED = "[token]"
 """What stands for a token in a text."""
@@ -60,7 +60,7 @@ def usable_url(text: str | None) -> str | None:
     url = text.strip()
     if len(url) > MAX_URL_LENGTH or url.split() != [url] or REDACTED in url:
         return None
-    if without_hidden(url) != url:
+    if hides(url):
         return None
     try:
         parts = urlsplit(url)
