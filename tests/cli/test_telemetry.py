@@ -14,7 +14,6 @@ pytestmark = pytest.mark.real_time
     ("variable", "value"),
     [
         ("OTEL_PROPAGATORS", "tracecontext,b3multi"),
-        ("OTEL_PYTHON_CONTEXT", "gevent\x1b[2J\n_context"),
         ("OTEL_PYTHON_TRACER_PROVIDER", "sdk_tracer_provider"),
         ("OTEL_PYTHON_TRACER_PROVIDER", ""),
     ],
@@ -43,3 +42,16 @@ async def test_what_is_installed_is_used_without_a_word(value: str) -> None:
         await server.request(message(1, "tools/list", envelope()))
 
         assert await server.finish() == ([], "")
+
+
+async def test_a_context_that_is_not_installed_is_told_by_its_library_in_a_clean_line() -> None:
+    context = "gevent\x1b[2J\n_context"
+    async with server_process("--sandbox", OTEL_PYTHON_CONTEXT=context) as server:
+        response = await server.request(message(1, "tools/list", envelope()))
+        _, err = await server.finish()
+
+    assert len(response["result"]["tools"]) == 2
+    (line,) = err.splitlines()
+    assert " ERROR opentelemetry.context: " in line
+    assert line.isprintable()
+    assert server.process.returncode == 0

@@ -175,6 +175,7 @@ class HttpPool:
         Raises:
             NetworkConfigurationError: the environment's proxy or certificates cannot be used.
             UntrustedCertificateError: nothing was sent.
+            WrongBaseUrlError: the server wants a certificate of its clients.
             httpx.RequestError: the last attempt brought no complete response.
             ResponseTooLargeError: it is not read to its end.
 
@@ -247,12 +248,12 @@ class HttpPool:
             raise RuntimeError("This pool is closed")
         if self._transport is None:
             proxy = proxy_for(self._base_url)
-            if proxy and proxy.url.scheme == "https":
-                self._certificate_owner += " or of the proxy"
             # Without an httpx.AsyncClient: it would add cookies, redirects and its own reading of
             # the environment, none of which is wanted, and a tenth of what a call costs.
             url = httpx.URL(self._base_url)
             certificates = trusted_certificates() if url.scheme == "https" else None
+            if proxy and proxy.url.scheme == "https":
+                self._certificate_owner += " or of the proxy"
             self._transport = NetworkTransport(url, proxy, certificates)
         return self._transport
 

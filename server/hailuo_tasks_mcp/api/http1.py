@@ -72,7 +72,10 @@ class Http1Connection:
                 raise httpx.RemoteProtocolError("More framing than content")
 
     def start_next_request(self) -> bool:
-        """Return whether another request may be sent: nothing came beyond the last response."""
+        """Make ready for another request; return False if none may be sent on this connection.
+
+        That is so unless the last exchange is complete and nothing came beyond it.
+        """
         done = self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE
         if not done or not self.is_quiet():
             return False

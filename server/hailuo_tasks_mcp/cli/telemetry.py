@@ -7,18 +7,9 @@ from importlib import import_module
 
 logger = logging.getLogger(__name__)
 
-
-def _load_context() -> None:
-    # Here, because it takes a while to import.
-    from importlib.metadata import entry_points  # noqa: PLC0415
-
-    (found,) = entry_points(group="opentelemetry_context", name=os.environ["OTEL_PYTHON_CONTEXT"])
-    found.load()
-
-
-# What the SDK does with each variable, in the order in which it does it.
+# What the SDK does with each variable, in the order in which it does it. Not OTEL_PYTHON_CONTEXT:
+# where it names nothing, OpenTelemetry logs that itself and goes on.
 _PROBES: dict[str, Callable[[], object]] = {
-    "OTEL_PYTHON_CONTEXT": _load_context,
     "OTEL_PROPAGATORS": lambda: import_module("opentelemetry.propagate"),
     "OTEL_PYTHON_TRACER_PROVIDER": lambda: import_module(
         "opentelemetry.trace"
@@ -42,8 +33,10 @@ def drop_unusable_variables() -> None:
         except Exception as error:  # noqa: BLE001 - whatever is installed may raise anything
             value = os.environ.pop(variable)
             logger.warning(
-                "%s=%s is ignored, because what it names cannot be loaded: %s: %s",
-                *(variable, value, type(error).__name__, error),
+                "%s=%s is ignored, because what it names cannot be loaded (%s)",
+                variable,
+                value,
+                type(error).__name__,
             )
         finally:
             library.setLevel(logging.NOTSET)
