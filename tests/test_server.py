@@ -9,6 +9,7 @@ from mcp import Client, MCPError
 from mcp_types import INVALID_PARAMS
 
 from hailuo_tasks_mcp import __version__, server
+from hailuo_tasks_mcp.callers import Caller
 from hailuo_tasks_mcp.logs import RedactingFormatter
 from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.server import ABILITIES, create_server
@@ -155,7 +156,7 @@ async def test_each_call_is_made_with_its_callers_token_which_no_line_of_the_log
         settings(api_token=None),
         transport=api,
         redactor=redactor,
-        caller_token=lambda _: tokens[len(api.requests)],
+        caller_of=lambda _: Caller(tokens[len(api.requests)]),
     )
     async with Client(server) as client:
         first = data_of(await client.call_tool("retrieve_task", {"task_id": "t"}))

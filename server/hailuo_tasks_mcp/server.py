@@ -24,6 +24,7 @@ from mcp_types import (
 
 from hailuo_tasks_mcp import __version__
 from hailuo_tasks_mcp.api.client import Api
+from hailuo_tasks_mcp.callers import Caller
 from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.durations import USUAL_DURATIONS
@@ -32,7 +33,7 @@ from hailuo_tasks_mcp.text import clean_text
 from hailuo_tasks_mcp.tools.catalog import tools_for
 from hailuo_tasks_mcp.tools.tool import Clock, Tool, ToolContext, run_tool
 
-CallerToken = Callable[[ServerRequestContext[Api]], str | None]
+CallerOf = Callable[[ServerRequestContext[Api]], Caller]
 
 INSTRUCTIONS = (
     "Looks up video generations of Hailuo and MiniMax H3 at Ace Data Cloud by their task ids; one "
@@ -59,7 +60,7 @@ def create_server(
     *,
     transport: httpx.AsyncBaseTransport | None = None,
     redactor: Redactor | None = None,
-    caller_token: CallerToken | None = None,
+    caller_of: CallerOf | None = None,
     now: Clock = time.time,
 ) -> Server[Api]:
     """Return a server that is ready to be run.
@@ -68,12 +69,14 @@ def create_server(
         settings: everything that the environment decides.
         transport: carries the HTTP requests in place of the network.
         redactor: knows the tokens in use; shared with the log, so that it holds none of them.
-        caller_token: returns the token of whoever sent a request; by default that of the settings,
+        caller_of: returns who sent a request; by default the one whose token is in the settings,
             because over stdio the only caller is the one who set the environment.
         now: returns the time, in Unix seconds, against which the age of a task is computed.
 
     """
     redactor = redactor or Redactor(settings.api_token)
+    only_caller = Caller(settings.api_token)
+    caller_of = caller_of or (lambda _: only_caller)
     tools = {tool.name: tool for tool in tools_for(settings)}
 
     @asynccontextmanager
@@ -99,16 +102,13 @@ def create_server(
                 code=INVALID_PARAMS, message=f"Unknown tool: {name}. Tools: {', '.join(tools)}."
             )
         context = ToolContext(
-            client=request.lifespan_context.client(token_of(request)),
+            client=request.lifespan_context.client(caller_of(request).token),
             settings=settings,
             redactor=redactor,
             now=now,
             report_progress=request.session.report_progress,
         )
         return await run_tool(tool, context, params.arguments)
-
-    def token_of(request: ServerRequestContext[Api]) -> str | None:
-        return caller_token(request) if caller_token else settings.api_token
 
     server = Server(
         "hailuo-tasks-mcp",
@@ -120,15 +120,15 @@ def create_server(
         on_list_tools=on_list_tools,
         on_call_tool=on_call_tool,
     )
-    server.middleware.append(_redacting(redactor, token_of))
+    server.middleware.append(_redacting(redactor, caller_of))
     return server
 
 
-def _redacting(redactor: Redactor, token_of: CallerToken) -> ServerMiddleware[Api]:
+def _redacting(redactor: Redactor, caller_of: CallerOf) -> ServerMiddleware[Api]:
     """Return what counts a caller's token among those in use, for the length of a request."""
 
     async def middleware(ctx: ServerRequestContext[Api], call_next: CallNext) -> HandlerResult:
-        with redactor.using(token_of(ctx)):
+        with redactor.using(caller_of(ctx).token):
             try:
                 return await call_next(ctx)
             except MCPError as error:

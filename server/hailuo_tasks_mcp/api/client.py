@@ -13,7 +13,7 @@ from hailuo_tasks_mcp.api.http import HttpPool
 from hailuo_tasks_mcp.api.lookups import LookupSender
 from hailuo_tasks_mcp.api.records import TaskRecord
 from hailuo_tasks_mcp.api.results import LOOKUP_SECONDS, LookupResult
-from hailuo_tasks_mcp.api.search import Caller, Search
+from hailuo_tasks_mcp.api.search import CallerState, Search
 from hailuo_tasks_mcp.api.services import Service
 from hailuo_tasks_mcp.errors import Failure, TokenMissingError
 from hailuo_tasks_mcp.redaction import Redactor
@@ -43,7 +43,7 @@ class Api:
         self._redactor = redactor
         self._pool = HttpPool(settings, transport=transport)
         # By a digest, so that no token is kept.
-        self._callers: OrderedDict[bytes, Caller] = OrderedDict()
+        self._callers: OrderedDict[bytes, CallerState] = OrderedDict()
         self._closed = False
 
     @property
@@ -66,7 +66,7 @@ class Api:
         """Return a client for the caller with this bearer token; None if there is none."""
         return ApiClient(self, token)
 
-    def caller(self, token: str | None) -> Caller:
+    def caller(self, token: str | None) -> CallerState:
         """Return what is kept of a caller.
 
         Raises:
@@ -83,7 +83,7 @@ class Api:
         caller = self._callers.get(key)
         if caller is None:
             sender = LookupSender(self._settings, self._pool, self._redactor, token)
-            caller = self._callers[key] = Caller(sender)
+            caller = self._callers[key] = CallerState(sender)
         self._callers.move_to_end(key)
         return caller
 

@@ -31,7 +31,7 @@ class _Unanswered(Enum):
 UNANSWERED = _Unanswered.UNANSWERED
 
 
-class Caller:
+class CallerState:
     """What is kept of a caller between calls, apart from that of all others.
 
     Attributes:
@@ -77,7 +77,7 @@ class Search:
 
     def __init__(
         self,
-        caller: Caller,
+        caller: CallerState,
         services: Sequence[Service],
         at_base_url: str,
         within_seconds: float,
