@@ -18,7 +18,9 @@
     ├── RateLimitedError                   HTTP 429
     ├── UpstreamError                      HTTP 408 or 5xx, or an unknown error under 2xx
     ├── UnreachableError                   no connection, no complete response, or none in time
-    └── UnreadableResponseError            a response that is not what the API sends
+    ├── UnreadableResponseError            a response that is not what the API sends
+    ├── TooManyWaitsError                  as many calls wait as may
+    └── StoppingError                      this server is being stopped
 
 No error holds a token or a complete upstream body.
 """
@@ -166,5 +168,17 @@ class UnreachableError(HailuoTasksError):
 
 class UnreadableResponseError(HailuoTasksError):
     """A response came that is not what the API sends."""
+
+    transient = True
+
+
+class TooManyWaitsError(HailuoTasksError):
+    """As many calls wait as may, so nothing is sent."""
+
+    transient = True
+
+
+class StoppingError(HailuoTasksError):
+    """This server is being stopped, so it is not waited for an answer."""
 
     transient = True

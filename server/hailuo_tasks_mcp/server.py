@@ -25,10 +25,12 @@ from mcp_types import (
 from hailuo_tasks_mcp import __version__
 from hailuo_tasks_mcp.api.client import Api
 from hailuo_tasks_mcp.callers import Caller
+from hailuo_tasks_mcp.messages import Reader
 from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.durations import USUAL_DURATIONS
 from hailuo_tasks_mcp.tasks.next_steps import RETRIEVE_TASK, RETRIEVE_TASKS_BATCH
+from hailuo_tasks_mcp.tasks.waits import Waits
 from hailuo_tasks_mcp.text import clean_text
 from hailuo_tasks_mcp.tools.catalog import tools_for
 from hailuo_tasks_mcp.tools.tool import Clock, Tool, ToolContext, run_tool
@@ -55,12 +57,14 @@ _TOOLS_TTL_MS = 3_600_000
 _MAX_SHOWN_NAME_LENGTH = 64
 
 
-def create_server(
+def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins for tests
     settings: Settings,
     *,
     transport: httpx.AsyncBaseTransport | None = None,
     redactor: Redactor | None = None,
     caller_of: CallerOf | None = None,
+    reader: Reader = "model",
+    waits: Waits | None = None,
     now: Clock = time.time,
 ) -> Server[Api]:
     """Return a server that is ready to be run.
@@ -71,9 +75,13 @@ def create_server(
         redactor: knows the tokens in use; shared with the log, so that it holds none of them.
         caller_of: returns who sent a request; by default the one whose token is in the settings,
             because over stdio the only caller is the one who set the environment.
+        reader: for whom errors are worded.
+        waits: counts and bounds the calls that wait, and ends them early; by default, any number
+            may, to their ends.
         now: returns the time, in Unix seconds, against which the age of a task is computed.
 
     """
+    waits = waits or Waits()
     redactor = redactor or Redactor(settings.api_token)
     only_caller = Caller(settings.api_token)
     caller_of = caller_of or (lambda _: only_caller)
@@ -101,8 +109,12 @@ def create_server(
             raise MCPError(
                 code=INVALID_PARAMS, message=f"Unknown tool: {name}. Tools: {', '.join(tools)}."
             )
+        caller = caller_of(request)
         context = ToolContext(
-            client=request.lifespan_context.client(caller_of(request).token),
+            client=request.lifespan_context.client(caller.token),
+            caller=caller,
+            reader=reader,
+            waits=waits,
             settings=settings,
             redactor=redactor,
             now=now,

@@ -9,10 +9,12 @@ from mcp_types import CallToolResult, ToolAnnotations
 from mcp_types import Tool as ToolDefinition
 
 from hailuo_tasks_mcp.api.client import open_client
+from hailuo_tasks_mcp.callers import Caller
 from hailuo_tasks_mcp.errors import BalanceUsedUpError, UnreachableError
 from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.answers import Answer
+from hailuo_tasks_mcp.tasks.waits import Waits
 from hailuo_tasks_mcp.tools.arguments import Arguments
 from hailuo_tasks_mcp.tools.catalog import tools_for
 from hailuo_tasks_mcp.tools.schema import flat_schema
@@ -51,6 +53,9 @@ async def run_once(tool: Tool, arguments: dict[str, Any] | None) -> CallToolResu
     async with open_client(settings(), transport=api) as client:
         context = ToolContext(
             client=client,
+            caller=Caller(TOKEN),
+            reader="model",
+            waits=Waits(),
             settings=settings(),
             redactor=Redactor(TOKEN),
             now=lambda: NOW,

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 
-from hailuo_tasks_mcp.api.records import TaskRecord
+from hailuo_tasks_mcp.api.results import LookupResult
 from hailuo_tasks_mcp.api.services import ServiceName
 from hailuo_tasks_mcp.errors import Failure
-from hailuo_tasks_mcp.messages import duration, remedy
+from hailuo_tasks_mcp.messages import Reader, duration, remedy
 from hailuo_tasks_mcp.tasks.answers import TaskSummary
 from hailuo_tasks_mcp.tasks.durations import (
     LINK_DAYS,
@@ -125,20 +125,20 @@ _ADVICE = f"after {OVERDUE_SECONDS // 60} min the platform advises to give up an
 
 def batch_next_step(
     tasks: Sequence[TaskSummary],
-    failures: Mapping[str, Failure],
-    records: Mapping[str, TaskRecord],
+    known: LookupResult,
     *,
     expired_ids: Collection[str],
     max_wait_seconds: int,
+    reader: Reader,
 ) -> str | None:
     """Return what to do next about the tasks of a batch; None if there is nothing to do.
 
     Args:
         tasks: the rest of the answer.
-        failures: why no record of a task, or no newer one, could be fetched, by task id.
-        records: the records, by task id.
+        known: what was looked up.
         expired_ids: the tasks whose links have probably stopped working.
         max_wait_seconds: for how long a next call can wait.
+        reader: for whom errors are worded.
 
     """
     steps = []
@@ -157,16 +157,17 @@ def batch_next_step(
         expired = f"{EXPIRED_LINKS} for {len(expired_ids)} of {len(tasks)}; tell the user."
         steps.append(_capitalized(expired))
     if any(not task.final for task in tasks):
-        steps.append(_open_step(tasks, failures, records, max_wait_seconds))
+        steps.append(_open_step(tasks, known, max_wait_seconds, reader))
     return " ".join(steps) or None
 
 
 def _open_step(
     tasks: Sequence[TaskSummary],
-    failures: Mapping[str, Failure],
-    records: Mapping[str, TaskRecord],
+    known: LookupResult,
     max_wait_seconds: int,
+    reader: Reader,
 ) -> str:
+    records, failures = known
     open_tasks = [task for task in tasks if not task.final]
     running = [task for task in open_tasks if task.state in RUNNING_STATES]
     services = {records[task.task_id].service for task in running if task.task_id in records}
@@ -181,7 +182,7 @@ def _open_step(
         step += f", {outdated} as last seen ({reason(failure)})"
     lasting = next((failure for failure in failures.values() if not failure.transient), None)
     if lasting is not None:
-        return f"{step}. {remedy(lasting, 'model')}"
+        return f"{step}. {remedy(lasting, reader)}"
     overdue = [task.task_id for task in running if (task.elapsed_seconds or 0) >= OVERDUE_SECONDS]
     if overdue:
         step += f". Overdue: {_ids(overdue)}; {_ADVICE}; tell the user. "

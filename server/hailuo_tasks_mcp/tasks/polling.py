@@ -14,6 +14,7 @@ from hailuo_tasks_mcp.api.batching import COLLECT_SECONDS
 from hailuo_tasks_mcp.api.results import LOOKUP_SECONDS, LookupResult
 from hailuo_tasks_mcp.errors import Failure, HailuoTasksError
 from hailuo_tasks_mcp.tasks.states import FINAL_STATES, RUNNING_STATES, classify
+from hailuo_tasks_mcp.tasks.waits import Waits
 
 # How much longer than the wait the last fetch may take.
 _LAST_FETCH_SECONDS = 1.5
@@ -58,9 +59,14 @@ def pause_seconds(waited_seconds: float) -> float:
 
 
 async def poll(
-    fetch: Fetch, task_ids: Sequence[str], *, wait_seconds: float, on_poll: OnPoll
+    fetch: Fetch,
+    task_ids: Sequence[str],
+    *,
+    wait_seconds: float,
+    on_poll: OnPoll,
+    waits: Waits | None = None,
 ) -> LookupResult:
-    """Fetch tasks until none of them runs any more, or the time is up.
+    """Fetch tasks until none of them runs any more, the time is up, or the server stops.
 
     An id can be in both parts of the result: its record is then the last that came, and the failure
     is why no newer one did.
@@ -70,12 +76,14 @@ async def poll(
         task_ids: the tasks, without repeats.
         wait_seconds: how long to wait for tasks that run; with 0 there is one fetch.
         on_poll: called after each fetch.
+        waits: ends this early when the server stops.
 
     Raises:
         HailuoTasksError: nothing was learned; or a fault that is not transient ended the wait
             before any task was final.
 
     """
+    waits = waits or Waits()
     clock = asyncio.get_running_loop().time
     start = fetch_at = clock()
     end = start + wait_seconds
@@ -85,13 +93,9 @@ async def poll(
     while True:
         # Not counted from when it was due: where much goes on at once, a timer can be late.
         remaining_seconds = give_up_at - max(fetch_at, clock())
-        known = await _fetch_more(
-            fetch,
-            open_ids,
-            known,
-            within_seconds=min(remaining_seconds, LOOKUP_SECONDS),
-            collect=fetch_at > start,
-        )
+        within_seconds = min(remaining_seconds, LOOKUP_SECONDS)
+        fetched = fetch(open_ids, within_seconds=within_seconds, collect=fetch_at > start)
+        known = await _add(waits.bounded(fetched), open_ids, known)
         now = clock()
         await on_poll(now - start, known)
         open_ids = [task_id for task_id in task_ids if not _is_final(task_id, known)]
@@ -106,26 +110,21 @@ async def poll(
         over = fetch_at > last_start
         # A fetch is collected with others for a moment before it goes out.
         wake_at = end if over else fetch_at - COLLECT_SECONDS
-        await asyncio.sleep(wake_at - now)
+        await waits.pause(wake_at - now)
         known = _after_pause(known, clock() - now)
-        if over or clock() > end + _LAST_FETCH_SECONDS / 2:
+        if over or waits.stopping or clock() > end + _LAST_FETCH_SECONDS / 2:
             # There is no time left for another fetch; the rest of the wait is over too.
             break
-    _raise_if_nothing_known(known, task_ids, wait_seconds)
+    _raise_if_nothing_known(known, task_ids, wait_seconds, stopped=waits.stopping)
     return known
 
 
-async def _fetch_more(
-    fetch: Fetch,
-    task_ids: Sequence[str],
-    known: LookupResult,
-    *,
-    within_seconds: float,
-    collect: bool,
+async def _add(
+    fetched: Awaitable[LookupResult], task_ids: Sequence[str], known: LookupResult
 ) -> LookupResult:
     """Return what is known after one more fetch."""
     try:
-        records, failures = await fetch(task_ids, within_seconds=within_seconds, collect=collect)
+        records, failures = await fetched
     except HailuoTasksError as error:
         records, failures = {}, dict.fromkeys(task_ids, error.failure)
     # What this fetch says of a task replaces what was known, unless it failed.
@@ -170,14 +169,15 @@ def _min_pause(open_ids: Sequence[str], known: LookupResult) -> float:
 
 
 def _raise_if_nothing_known(
-    known: LookupResult, task_ids: Sequence[str], wait_seconds: float
+    known: LookupResult, task_ids: Sequence[str], wait_seconds: float, *, stopped: bool
 ) -> None:
     """Raise the error of a fetch that brought nothing, if there is nothing else to report."""
     if len(known.failures) == len(task_ids):
         lasting = _lasting_failure(known)
         if lasting or not known.records:
             failure = lasting or known.failures[task_ids[0]]
-            if wait_seconds and not lasting:
+            # A wait that was ended early was tried for less.
+            if wait_seconds and not lasting and not stopped:
                 tried = {"waited_seconds": f"{wait_seconds:.0f}"}
                 failure = replace(failure, details={**failure.details, **tried})
             raise failure.to_error()

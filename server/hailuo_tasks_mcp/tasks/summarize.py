@@ -9,6 +9,7 @@ from typing import Any
 from hailuo_tasks_mcp.api.records import TaskRecord
 from hailuo_tasks_mcp.api.results import LookupResult
 from hailuo_tasks_mcp.errors import Failure
+from hailuo_tasks_mcp.messages import Reader
 from hailuo_tasks_mcp.tasks.answers import BatchSummary, Seconds, TaskFailure, TaskSummary
 from hailuo_tasks_mcp.tasks.durations import LINK_DAYS, USUAL_DURATIONS
 from hailuo_tasks_mcp.tasks.next_steps import (
@@ -80,13 +81,14 @@ def summarize_task(
     return task.model_copy(update={"next_step": step})
 
 
-def summarize_batch(
+def summarize_batch(  # noqa: PLR0913 - what is known, and what its answer depends on
     task_ids: Sequence[str],
     known: LookupResult,
     *,
     no_ids: Collection[str] = (),
     now: float,
     max_wait_seconds: int,
+    reader: Reader = "model",
 ) -> BatchSummary:
     """Return the answer for several tasks.
 
@@ -96,6 +98,7 @@ def summarize_batch(
         no_ids: those of `task_ids` that are none, and were not looked up.
         now: the time, in Unix seconds, against which the age of a running task is computed.
         max_wait_seconds: for how long a next call can wait for running tasks.
+        reader: for whom errors are worded.
 
     """
     records, failures = known
@@ -122,10 +125,10 @@ def summarize_batch(
         tasks=tasks,
         next_step=batch_next_step(
             tasks,
-            failures,
-            records,
+            known,
             expired_ids=expired_ids,
             max_wait_seconds=max_wait_seconds,
+            reader=reader,
         ),
     )
 

@@ -1,6 +1,7 @@
 """What the tools that look tasks up have in common: a wait with progress, and some words."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from mcp_types import Tool as ToolDefinition
 from mcp_types import ToolAnnotations
@@ -34,17 +35,35 @@ def lookup_definition(definition: ToolDefinition, settings: Settings) -> ToolDef
 async def poll_with_progress(
     context: ToolContext, task_ids: Sequence[str], wait_seconds: int
 ) -> LookupResult:
-    """Return what is known of tasks once they are done or the wait is over.
+    """Return what is known of tasks, and may be told, once they are done or the wait is over.
 
     Progress is reported after each fetch of a call that waits.
+
+    Raises:
+        HailuoTasksError: nothing could be learned, or too many calls wait.
+
     """
 
     async def on_poll(waited_seconds: float, known: LookupResult) -> None:
         if wait_seconds:
-            message = describe_progress(task_ids, known.records, known.failures, now=context.now())
+            records, failures = told(known)
+            message = describe_progress(task_ids, records, failures, now=context.now())
             progress = round(min(waited_seconds, wait_seconds), 1)
             # No total: hosts would show how much of the wait is over as how much of the video is
             # made.
             await context.report_progress(progress, None, context.redactor.redact(message))
 
-    return await poll(context.client.look_up, task_ids, wait_seconds=wait_seconds, on_poll=on_poll)
+    def told(known: LookupResult) -> LookupResult:
+        failures = {task_id: context.told(each) for task_id, each in known.failures.items()}
+        return LookupResult(known.records, failures)
+
+    with context.waits.begin(context.caller.key) if wait_seconds else nullcontext():
+        known = await poll(
+            context.client.look_up,
+            task_ids,
+            wait_seconds=wait_seconds,
+            on_poll=on_poll,
+            waits=context.waits,
+        )
+    context.log_for_operator(known.failures.values())
+    return told(known)

@@ -92,4 +92,5 @@ def summarize(
         no_ids=no_ids.values(),
         now=context.now(),
         max_wait_seconds=context.settings.max_wait_seconds,
+        reader=context.reader,
     )

@@ -6,7 +6,7 @@ here; what a tool does, publishes and says belongs to the tool.
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,20 @@ from mcp_types import Tool as ToolDefinition
 from pydantic import BaseModel, ValidationError
 
 from hailuo_tasks_mcp.api.client import ApiClient
-from hailuo_tasks_mcp.errors import HailuoTasksError, InvalidArgumentsError
-from hailuo_tasks_mcp.messages import SANDBOX_LINE, error_text
+from hailuo_tasks_mcp.callers import Caller
+from hailuo_tasks_mcp.errors import Failure, HailuoTasksError, InvalidArgumentsError
+from hailuo_tasks_mcp.messages import (
+    SANDBOX_LINE,
+    Reader,
+    details_for_user,
+    error_text,
+    for_reader,
+    is_for_operator,
+)
 from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.answers import Answer
+from hailuo_tasks_mcp.tasks.waits import Waits
 from hailuo_tasks_mcp.tools.arguments import describe_problems
 
 # More arguments are refused by their number alone: each one that is unknown is an error of its own.
@@ -40,6 +49,9 @@ class ToolContext:
 
     Attributes:
         client: sends requests to the API, with the caller's token.
+        caller: who called.
+        reader: for whom errors are worded.
+        waits: counts the calls that wait, and ends them early.
         settings: the effective settings.
         redactor: knows the tokens in use, which no answer may hold.
         now: returns the time, in Unix seconds.
@@ -48,10 +60,23 @@ class ToolContext:
     """
 
     client: ApiClient
+    caller: Caller
+    reader: Reader
+    waits: Waits
     settings: Settings
     redactor: Redactor
     now: Clock
     report_progress: ReportProgress
+
+    def told(self, failure: Failure) -> Failure:
+        """Return what the reader may be told of a failure."""
+        return for_reader(failure, self.reader, self.settings.at_base_url)
+
+    def log_for_operator(self, failures: Iterable[Failure]) -> None:
+        """Log, once each, the failures that the caller cannot mend and is told less of."""
+        texts = {error_text(f, "person") for f in failures if is_for_operator(f, self.reader)}
+        for text in sorted(texts):
+            logger.error("%s", text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,14 +132,16 @@ async def _run(
         checked = check_arguments(tool, arguments, context.settings, context.redactor)
         answer = await tool.run(context, checked)
     except HailuoTasksError as error:
-        text = error_text(error.failure, "model", repeatable=tool.is_read_only)
+        context.log_for_operator([error.failure])
+        told = context.told(error.failure)
+        text = error_text(told, context.reader, repeatable=tool.is_read_only)
         return _error_result(context.redactor.redact(text))
     except Exception as error:
         # The protocol's own answer would give the exception's text to the model.
         logger.exception("%s failed", tool.name)
         while isinstance(error, ExceptionGroup):
             error = error.exceptions[0]
-        return _error_result(_internal_error(tool, type(error).__name__))
+        return _error_result(_internal_error(tool, context.reader, type(error).__name__))
     data = answer.as_data()
     given = compact_json(checked.model_dump())
     if context.redactor.redact(given) != given:
@@ -160,15 +187,15 @@ def _error_result(text: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
 
-def _internal_error(tool: Tool, exception_name: str) -> str:
+def _internal_error(tool: Tool, reader: Reader, exception_name: str) -> str:
     """Return what a model reads of a defect; only what changes nothing may be called again."""
+    user = f"the user, {details_for_user(reader)}"
     if tool.is_read_only:
         return (
             f"hailuo-tasks-mcp itself failed ({exception_name}), so nothing was learned. Ask once "
-            "more and, if it fails again, tell the user, who finds the details in this server's "
-            "log."
+            f"more and, if it fails again, tell {user}."
         )
     return (
         f"hailuo-tasks-mcp itself failed ({exception_name}), so it is not known what was done. "
-        "Tell the user, who finds the details in this server's log, before you call it again."
+        f"Tell {user}, before you call it again."
     )
