@@ -86,6 +86,7 @@ def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins fo
     only_caller = Caller(settings.api_token)
     caller_of = caller_of or (lambda _: only_caller)
     tools = {tool.name: tool for tool in tools_for(settings)}
+    schemas = {name: tool.definition.input_schema for name, tool in tools.items()}
 
     @asynccontextmanager
     async def lifespan(_: Server[Api]) -> AsyncIterator[Api]:
@@ -127,6 +128,8 @@ def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins fo
         version=__version__,
         title="Hailuo tasks (sandbox)" if settings.sandbox else "Hailuo tasks",
         instructions=_instructions(settings, tools.values()),
+        # Else the SDK lists the tools at every call over HTTP, to compare its headers.
+        get_tool_input_schema=schemas.get,
         cache_hints={"tools/list": CacheHint(ttl_ms=_TOOLS_TTL_MS, scope="public")},
         lifespan=lifespan,
         on_list_tools=on_list_tools,

@@ -118,6 +118,20 @@ def _variable(**entry: Any) -> Any:
 
 
 def _token(value: str, variable: Variable) -> str | None:
+    return parse_token(value, variable.name)
+
+
+def parse_token(value: str, name: str) -> str | None:
+    """Return the token of a header or a variable; None if there is none.
+
+    Args:
+        value: what was given, with or without `Bearer` before the token.
+        name: what an error calls it.
+
+    Raises:
+        SettingsError: it cannot be a token; the message does not repeat it.
+
+    """
     # People copy the whole header from the documentation.
     given = _BEARER.sub("", value)
     token = _value_or_none(_BEARER.sub("", given.strip(_QUOTES)).strip(_QUOTES))
@@ -125,12 +139,12 @@ def _token(value: str, variable: Variable) -> str | None:
         return None
     # The value is not repeated: it may be a token in brackets.
     if _TOKEN_PLACEHOLDER.fullmatch(token):
-        raise TokenPlaceholderError(f"{variable.name} holds a placeholder, not a token")
+        raise TokenPlaceholderError(f"{name} holds a placeholder, not a token")
     if given != token:
-        raise TokenQuotedError(f"{variable.name} holds its token in quotes")
+        raise TokenQuotedError(f"{name} holds its token in quotes")
     if not re.fullmatch(r"[!-~]+", token):
         raise TokenMalformedError(
-            f"{variable.name} holds characters that no token has (white space, control or "
+            f"{name} holds characters that no token has (white space, control or "
             "non-ASCII characters)"
         )
     return token
@@ -146,7 +160,7 @@ def _base_url(value: str, variable: Variable) -> str:
             f"{variable.name} must be a plain URL, without user, query or fragment, such as "
             f"{variable.default}"
         )
-    if url.scheme != "https" and not _is_loopback(url.host):
+    if url.scheme != "https" and not is_loopback(url.host):
         raise SettingsError(
             f"{variable.name} must start with https:// (http:// only for this machine: "
             "localhost, 127.0.0.1, [::1]), or the token would travel in the clear"
@@ -172,7 +186,8 @@ def parse_url(text: str) -> "httpx.URL | None":
     return url if is_host and (url.port is None or url.port in _PORTS) else None
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine, as a name or an IP address without brackets."""
     if host == "localhost":
         return True
     try:

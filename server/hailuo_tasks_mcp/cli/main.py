@@ -17,7 +17,9 @@ from hailuo_tasks_mcp.settings import VARIABLES
 
 SERVE = "serve"
 DEFAULT_SANDBOX_PORT = 8787
+DEFAULT_HTTP_PORT = 8788
 _HIGHEST_PORT = 65535
+_HIGHEST_COUNT = 10_000
 # Those that `config` knows; here, so that `--help` loads no command.
 HOSTS = (
     "claude-code",
@@ -47,9 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from hailuo_tasks_mcp.cli.terminal import INTERRUPTED
 
         options.closed_streams = closed_streams
-        if options.command != SERVE:
+        command = "serve_http" if options.http else options.command
+        if command != SERVE:
             take_any_text()
-        exit_code: int = import_module(f"hailuo_tasks_mcp.cli.{options.command}").run(options)
+        exit_code: int = import_module(f"hailuo_tasks_mcp.cli.{command}").run(options)
         if exit_code == INTERRUPTED and is_process and os.name == "posix":
             # By the signal after all, or a shell would go on with its loop or its script.
             signal.raise_signal(signal.SIGINT)
@@ -67,8 +70,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("--sandbox", action="store_true", help=_SANDBOX_HELP)
-    parser.set_defaults(command=SERVE)
+    parser.set_defaults(command=SERVE, http=False)
     commands = parser.add_subparsers(metavar="COMMAND")
+    serve = _add_command(
+        commands,
+        SERVE,
+        "serve MCP over stdin and stdout, or to many users over HTTP",
+        epilog="Exit code: 0 it was ended; 1 it ended by itself; 2 wrong usage.",
+    )
+    _add_http_options(serve)
     check = _add_command(
         commands,
         "check",
@@ -108,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="The block goes to stdout, without a token; where it goes, to stderr.",
     )
     config.add_argument("host", choices=HOSTS, metavar="HOST", help=f"one of {', '.join(HOSTS)}")
-    for command in (check, retrieve, config):
+    for command in (serve, check, retrieve, config):
         # After the command's name as well as before it.
         command.add_argument(
             "--sandbox", action="store_true", default=argparse.SUPPRESS, help=_SANDBOX_HELP
@@ -124,6 +134,79 @@ def _parser() -> argparse.ArgumentParser:
         help="port on 127.0.0.1, 0 for any free one (default: %(default)s)",
     )
     return parser
+
+
+def _add_http_options(serve: argparse.ArgumentParser) -> None:
+    serve.add_argument(
+        "--http",
+        action="store_true",
+        help="serve MCP's Streamable HTTP at /mcp, for callers who each bring a token of their own",
+    )
+    http = serve.add_argument_group("with --http")
+    http.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen at; any but this machine's own needs --allowed-host "
+        "(default: %(default)s)",
+    )
+    http.add_argument(
+        "--port",
+        type=_port,
+        default=DEFAULT_HTTP_PORT,
+        help="port to listen at, 0 for any free one (default: %(default)s)",
+    )
+    http.add_argument(
+        "--workers",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="how many processes serve (default: %(default)s)",
+    )
+    http.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="name, with or without a port, by which clients reach it; may be repeated",
+    )
+    http.add_argument(
+        "--allowed-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="origin of web pages that may use it, as https://example.com; may be repeated",
+    )
+    http.add_argument(
+        "--shared-token",
+        action="store_true",
+        help="use the token of the environment for all callers",
+    )
+    http.add_argument(
+        "--access-token-file",
+        metavar="PATH",
+        help="file with what callers must send instead then, one secret in a line",
+    )
+    http.add_argument(
+        "--max-waits-per-caller",
+        type=_count,
+        default=50,
+        metavar="N",
+        help="how many calls of one caller may wait at a time, in each process "
+        "(default: %(default)s)",
+    )
+    http.add_argument(
+        "--max-waits",
+        type=_count,
+        default=1000,
+        metavar="N",
+        help="how many calls of all callers may (default: %(default)s)",
+    )
+    http.add_argument(
+        "--metrics",
+        action="store_true",
+        help="serve GET /metrics for Prometheus, without ids, tokens and prompts",
+    )
+    http.add_argument("--listen-fd", type=int, help=argparse.SUPPRESS)
 
 
 def _add_command(
@@ -146,6 +229,13 @@ def _variables() -> list[str]:
 
 def _port(text: str) -> int:
     return _whole_number(text, _HIGHEST_PORT)
+
+
+def _count(text: str) -> int:
+    number = _whole_number(text, _HIGHEST_COUNT)
+    if number == 0:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
 
 
 def _wait_seconds(text: str) -> int:

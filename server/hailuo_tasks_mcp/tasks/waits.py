@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from hailuo_tasks_mcp.api.results import LookupResult
 from hailuo_tasks_mcp.errors import StoppingError, TooManyWaitsError
+from hailuo_tasks_mcp.observer import Observer
 
 # How much longer a fetch may take that is in flight when the server stops.
 _LAST_SECONDS = 1.0
@@ -17,12 +18,20 @@ class Waits:
     Args:
         max_of_caller: how many calls of one caller may wait at a time; None for any number.
         max_of_all: how many calls of all callers may.
+        observer: is told how many wait.
 
     """
 
-    def __init__(self, *, max_of_caller: int | None = None, max_of_all: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        max_of_caller: int | None = None,
+        max_of_all: int | None = None,
+        observer: Observer | None = None,
+    ) -> None:
         self._max_of_caller = max_of_caller
         self._max_of_all = max_of_all
+        self._observer = observer or Observer()
         self._under_way = 0
         self._of_callers: dict[str, int] = {}
         self._pauses: set[asyncio.Future[None]] = set()
@@ -54,14 +63,18 @@ class Waits:
         if self._max_of_all is not None and self._under_way >= self._max_of_all:
             raise TooManyWaitsError(f"{self._under_way} calls wait here in all, as many as may")
         self._of_callers[caller_key] = of_caller + 1
-        self._under_way += 1
+        self._count(1)
         try:
             yield
         finally:
-            self._under_way -= 1
+            self._count(-1)
             self._of_callers[caller_key] -= 1
             if not self._of_callers[caller_key]:
                 del self._of_callers[caller_key]
+
+    def _count(self, more: int) -> None:
+        self._under_way += more
+        self._observer.waits_changed(self._under_way)
 
     async def pause(self, seconds: float) -> None:
         """Return after so many seconds, or at once when the server stops."""

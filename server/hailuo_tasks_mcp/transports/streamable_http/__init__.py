@@ -1,0 +1,1 @@
+"""Serves an MCP server over Streamable HTTP, to many callers."""

@@ -1,0 +1,195 @@
+"""The ASGI app: MCP at `/mcp` for many callers, and pages for whoever runs it."""
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Message, Receive, Scope, Send
+
+from hailuo_tasks_mcp.api.client import Api
+from hailuo_tasks_mcp.callers import Caller
+from hailuo_tasks_mcp.settings import Settings
+from hailuo_tasks_mcp.tasks.waits import Waits
+from hailuo_tasks_mcp.transports.streamable_http.credentials import caller_of
+from hailuo_tasks_mcp.transports.streamable_http.guards import (
+    host_refusal,
+    origin_refusal,
+    with_cors,
+)
+from hailuo_tasks_mcp.transports.streamable_http.options import HttpOptions
+from hailuo_tasks_mcp.transports.streamable_http.refusals import refusal
+
+MCP_PATH = "/mcp"
+MAX_BODY_BYTES = 1 << 20
+
+_CALLER = "hailuo_tasks_mcp.caller"
+# What may be shown of a header: methods and names of tools have no digits, and tokens do.
+_SHOWN = re.compile(r"[a-z_/]{1,40}")
+_SHOWN_HEADERS = ("mcp-method", "mcp-name")
+
+Page = Callable[[], Response]
+
+logger = logging.getLogger(__name__)
+
+
+def caller_of_request(context: ServerRequestContext[Api, Any]) -> Caller:
+    """Return who sent a request that came through an `HttpApp`; for `create_server`."""
+    if not isinstance(context.request, Request):
+        raise TypeError("This request did not come over HTTP")
+    caller: Caller = context.request.scope[_CALLER]
+    return caller
+
+
+class HttpApp:
+    """An MCP server as an ASGI app, stateless: each request stands alone, in all revisions of MCP.
+
+    Args:
+        server: made with `caller_of_request`.
+        settings: those of the server.
+        options: who may use it, and by which names.
+        waits: the server's, which end when the app drains.
+        pages: further pages, by path.
+
+    """
+
+    def __init__(
+        self,
+        server: Server[Api],
+        settings: Settings,
+        options: HttpOptions,
+        *,
+        waits: Waits,
+        pages: Mapping[str, Page] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._options = options
+        self._waits = waits
+        self._mcp = server.streamable_http_app(
+            streamable_http_path=MCP_PATH,
+            stateless_http=True,
+            max_request_body_size=MAX_BODY_BYTES,
+            # Hosts and origins are checked here, with words that say what to do.
+            transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+        )
+        self._with_cors = with_cors(self._on_mcp, options, ["POST"])
+        self._pages = {"/livez": _alive, "/readyz": self._ready, **(pages or {})}
+        self._in_flight = 0
+        self._draining = False
+        self._idle = asyncio.Event()
+
+    async def drain(self, within_seconds: float) -> None:
+        """Turn new requests away, end every wait, and return when all requests are answered.
+
+        Args:
+            within_seconds: how long to wait for that at most.
+
+        """
+        self._draining = True
+        self._waits.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_seconds):
+                while self._in_flight:
+                    self._idle.clear()
+                    await self._idle.wait()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, and log a line of it."""
+        if scope["type"] != "http":
+            await self._mcp(scope, receive, send)
+            return
+        clock = asyncio.get_running_loop().time
+        started_at, status = clock(), 0
+
+        async def watched_send(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await self._answer(scope, receive, watched_send)
+        except ClientDisconnect:
+            # In the middle of the body.
+            pass
+        finally:
+            if logger.isEnabledFor(logging.INFO):
+                milliseconds = (clock() - started_at) * 1000
+                # A status of 0: the client had gone.
+                logger.info("%s: %d in %.1f ms", self._shown(scope), status, milliseconds)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, method, headers = scope["path"], scope["method"], Headers(scope=scope)
+        response = origin_refusal(headers, self._options)
+        if response is None and path == MCP_PATH:
+            # Not of the pages: a probe knows this server by its address alone.
+            response = host_refusal(headers, self._options)
+            if response is None:
+                await self._with_cors(scope, receive, send)
+                return
+        elif response is None and path in self._pages:
+            is_read = method in {"GET", "HEAD"}
+            response = self._pages[path]() if is_read else _method_refusal("GET, HEAD")
+        elif response is None:
+            response = refusal(404, f"There is nothing here. MCP is served at {MCP_PATH}.")
+        await response(scope, receive, send)
+
+    async def _on_mcp(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        response: Response | None
+        if scope["method"] != "POST":
+            # Nothing is ever sent that was not asked for, so there is no stream to open by a GET.
+            response = _method_refusal("POST")
+        elif self._draining:
+            response = refusal(
+                503,
+                "This server is being stopped. Try again.",
+                {"retry-after": "1", "connection": "close"},
+            )
+        else:
+            caller = caller_of(headers, self._settings, self._options)
+            response = caller if isinstance(caller, Response) else _length_refusal(headers)
+            scope[_CALLER] = caller
+        if response is not None:
+            await response(scope, receive, send)
+            return
+        self._in_flight += 1
+        try:
+            await self._mcp(scope, receive, send)
+        finally:
+            self._in_flight -= 1
+            self._idle.set()
+
+    def _shown(self, scope: Scope) -> str:
+        """Return a request as the log shows it, with the method of MCP and the tool, if known."""
+        is_known = scope["path"] == MCP_PATH or scope["path"] in self._pages
+        words = [scope["method"].lower(), *map(Headers(scope=scope).get, _SHOWN_HEADERS)]
+        shown = [word for word in words if word and _SHOWN.fullmatch(word)]
+        return " ".join([scope["path"] if is_known else "(elsewhere)", *shown])
+
+    def _ready(self) -> Response:
+        if self._draining:
+            return PlainTextResponse("stopping\n", 503)
+        return PlainTextResponse("ready\n")
+
+
+def _alive() -> Response:
+    return PlainTextResponse("alive\n")
+
+
+def _method_refusal(allowed: str) -> Response:
+    return refusal(405, f"Only {allowed} is answered here.", {"allow": allowed})
+
+
+def _length_refusal(headers: Headers) -> Response | None:
+    """Return the response to a request that says that its body is too long."""
+    if float(headers.get("content-length", "0")) <= MAX_BODY_BYTES:
+        return None
+    return refusal(413, f"The body has more than {MAX_BODY_BYTES:,} bytes.")
