@@ -131,18 +131,24 @@ async def test_a_call_that_has_learned_nothing_when_the_server_stops_says_so(
     assert api.in_flight == 0
 
 
-async def test_a_wait_that_only_met_a_fault_until_the_stop_does_not_say_how_long_it_tried() -> None:
+@pytest.mark.parametrize(
+    ("headers", "when"),
+    [
+        ({}, "in about 30 seconds, or now with `wait_seconds`, which keeps trying."),
+        ({"retry-after": "20"}, "in 14 seconds, not before."),
+    ],
+)
+async def test_a_wait_that_met_a_fault_alone_until_the_stop_does_not_say_how_long_it_tried(
+    headers: dict[str, str], when: str
+) -> None:
     api, waits = running("a-1"), Waits()
-    api.fail(httpx.Response(503, headers={"retry-after": "20"}))
+    api.fail(httpx.Response(503, headers=headers))
     at(6, waits.stop)
 
     async with connect(api, waits) as client:
         error = error_of(await retrieve(client, "a-1"))
 
-    assert error == (
-        "The API failed (HTTP 503). Ask again in 14 seconds, not before. If it stays so, tell the "
-        "user."
-    )
+    assert error == f"The API failed (HTTP 503). Ask again {when} If it stays so, tell the user."
     assert clock() == 6
 
 
