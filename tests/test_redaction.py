@@ -2,8 +2,10 @@
 
 import html
 import json
+import pickle
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
+from functools import cache
 from urllib.parse import quote
 
 import pytest
@@ -15,9 +17,25 @@ from hailuo_tasks_mcp.redaction import Redactor
 TOKENS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=40)
 HIDDEN = st.sampled_from(["\u200b", "\ufe0f", "\U000e0041", "\x00", "\n", "\u3164", "\ud800", ""])
 
+# Many are looked for by an index.
+OTHERS_IN_USE = [0, 300]
+with_few_and_many = pytest.mark.parametrize("others", OTHERS_IN_USE)
 
+
+@cache
+def redactor_of_others(others: int) -> Redactor:
+    return Redactor(*(f"{number:03}~another~{number:03}" for number in range(others)))
+
+
+def redacted(text: str, *tokens: str, others: int = 0) -> str:
+    """Return `text` as it is while these tokens, and so many others, are in use."""
+    with redactor_of_others(others).using(*tokens) as redactor:
+        return redactor.redact(text)
+
+
+@with_few_and_many
 @pytest.mark.parametrize(
-    ("text", "redacted"),
+    ("text", "expected"),
     [
         ("of hush-hush!", "of [token]!"),
         ("hush-hush hush-hush", "[token] [token]"),
@@ -42,8 +60,8 @@ HIDDEN = st.sampled_from(["\u200b", "\ufe0f", "\U000e0041", "\x00", "\n", "\u316
         ("100% &amp; \\ hush % hush-", "100% &amp; \\ hush % hush-"),
     ],
 )
-def test_a_token_is_redacted_however_it_is_disguised(text: str, redacted: str) -> None:
-    assert Redactor("hush-hush").redact(text) == redacted
+def test_a_token_is_redacted_however_it_is_disguised(text: str, expected: str, others: int) -> None:
+    assert redacted(text, "hush-hush", others=others) == expected
 
 
 def test_a_short_token_is_not_redacted() -> None:
@@ -65,27 +83,88 @@ def test_a_callers_token_is_redacted_as_long_as_a_call_uses_it() -> None:
 @pytest.mark.parametrize(
     "tokens", [("hush-hush", "hush-hush-more"), ("hush-hush-more", "hush-hush")]
 )
-def test_a_token_that_begins_with_another_is_redacted_as_one(tokens: tuple[str, ...]) -> None:
-    assert Redactor(*tokens).redact("of hush-hush-more and hush-hush") == "of [token] and [token]"
+@with_few_and_many
+def test_a_token_that_begins_with_another_is_redacted_as_one(
+    tokens: tuple[str, ...], others: int
+) -> None:
+    text = "of hush-hush-more and hush-hush"
+
+    assert redacted(text, *tokens, others=others) == "of [token] and [token]"
+
+
+def test_a_scope_redacts_the_tokens_that_last_and_its_own_and_no_others() -> None:
+    redactor = Redactor("the-servers-own")
+    first, second = redactor.scope(), redactor.scope()
+    text = "the-servers-own first-caller second-caller"
+
+    with first.using("first-caller", None), second.using("second-caller", "the-servers-own"):
+        assert first.redact(text) == "[token] [token] second-caller"
+        assert second.redact(text) == "[token] first-caller [token]"
+        assert redactor.redact(text) == "[token] [token] [token]"
+
+    for each in (redactor, first, second):
+        assert each.redact(text) == "[token] first-caller second-caller"
+
+
+@with_few_and_many
+def test_a_token_is_in_use_until_the_last_call_that_uses_it_has_ended(others: int) -> None:
+    redactor = Redactor(*(f"another-{number}" for number in range(others)))
+    scopes = [redactor.scope() for _ in range(2)]
+    with scopes[0].using("hush-hush", "same-end-hush-hush"):
+        with scopes[0].using("hush-hush"), scopes[1].using("hush-hush"):
+            pass
+        assert scopes[0].redact("hush-hush") == redactor.redact("hush-hush") == "[token]"
+        assert scopes[1].redact("hush-hush") == "hush-hush"
+    with scopes[1].using("same-end-hush-hush"):
+        assert redactor.redact("hush-hush same-end-hush-hush") == "hush-hush [token]"
+    assert redactor.redact("hush-hush same-end-hush-hush") == "hush-hush same-end-hush-hush"
+
+
+def test_no_token_is_kept_after_its_last_call() -> None:
+    redactor = Redactor("the-servers-own")
+    before = len(pickle.dumps(redactor))
+
+    with redactor.scope().using(*(f"callers-token-{number}" for number in range(1_000))):
+        assert b"callers-token-7" in pickle.dumps(redactor)
+
+    assert len(pickle.dumps(redactor)) <= before
+
+
+def test_of_many_tokens_only_those_are_looked_for_that_may_be_in_a_text() -> None:
+    class CountedToken(str):
+        __slots__ = ()
+        looked_for = 0
+
+        def __len__(self) -> int:
+            # To sort those that may be there.
+            CountedToken.looked_for += 1
+            return super().__len__()
+
+    redactor = Redactor(*(CountedToken(f"the-same-start-{number:04}") for number in range(2_000)))
+    CountedToken.looked_for = 0
+
+    assert redactor.redact("of the-same-start-0007!") == "of [token]!"
+    assert CountedToken.looked_for == 1
 
 
 @pytest.mark.parametrize("before", ["", "a", "ab", "Bearer ", "Basic x:", "Authorization: Bearer "])
 @pytest.mark.parametrize("after", ["", "\n", "=="])
 @pytest.mark.parametrize("code", [b64encode, urlsafe_b64encode])
 @pytest.mark.parametrize("token", ["hush-hush", "~~~???>>>", "0123456789abcdef0123456789abcdef"])
+@with_few_and_many
 def test_a_token_is_redacted_in_base64_of_any_text_that_holds_it(
-    token: str, code: Callable[[bytes], bytes], after: str, before: str
+    token: str, code: Callable[[bytes], bytes], after: str, before: str, others: int
 ) -> None:
     encoded = code((before + token + after).encode()).decode()
     # The characters that the token alone decides; those beside them hold a few bits of it.
     first, end = -(-8 * len(before) // 6), 8 * len(before + token) // 6
-    redacted = f"{encoded[:first]}[token]{encoded[end:]}"
-    redactor = Redactor(token)
+    expected = f"{encoded[:first]}[token]{encoded[end:]}"
 
-    assert redactor.redact(encoded) == redacted
-    assert redactor.redact(f"say {encoded}.") == f"say {redacted}."
-    assert redactor.redact(quote(encoded, safe="")) == quote(redacted, safe="[]")
-    assert "".join(redactor.redact("\r\n".join(encoded)).split("\r\n")) == redacted
+    with redactor_of_others(others).using(token) as redactor:
+        assert redactor.redact(encoded) == expected
+        assert redactor.redact(f"say {encoded}.") == f"say {expected}."
+        assert redactor.redact(quote(encoded, safe="")) == quote(expected, safe="[]")
+        assert "".join(redactor.redact("\r\n".join(encoded)).split("\r\n")) == expected
 
 
 @pytest.mark.parametrize("text", ["hush", "HUSH", "aHVzaA==", "%68ush"])
@@ -104,10 +183,11 @@ def character_references(token: str) -> str:
 @pytest.mark.parametrize(
     "before", ["%", "%25", "\\x", "\\u", "\\\\u", "&#x", "&#", "&amp;#", "&#12"]
 )
-def test_a_token_that_reads_as_the_end_of_a_code_is_redacted(before: str) -> None:
+@with_few_and_many
+def test_a_token_that_reads_as_the_end_of_a_code_is_redacted(before: str, others: int) -> None:
     token = "0123456789abcdef0123456789abcdef"
 
-    assert Redactor(token).redact(f"{before}{token}!") == f"{before}[token]!"
+    assert redacted(f"{before}{token}!", token, others=others) == f"{before}[token]!"
 
 
 FORMS: list[Callable[[str], str]] = [
@@ -129,47 +209,64 @@ FORMS: list[Callable[[str], str]] = [
     form=st.sampled_from(FORMS),
     before=st.text(st.sampled_from("ab %&\\\u200b一")),
     after=st.text(st.sampled_from(" 一")),
+    others=st.sampled_from(OTHERS_IN_USE),
 )
 def test_a_token_of_any_characters_is_redacted_in_every_form(
-    token: str, form: Callable[[str], str], before: str, after: str
+    token: str, form: Callable[[str], str], before: str, after: str, others: int
 ) -> None:
     # One that is encoded itself can be decoded to less than a token.
     token = token.replace("%", "+").replace("&", "+").replace("\\", "+")
     written = form(token)
 
-    redacted = Redactor(token).redact(f"{before}.{written}{after}")
+    shown = redacted(f"{before}.{written}{after}", token, others=others)
 
-    assert "[token]" in redacted
-    assert token.lower() not in html.unescape(redacted).lower()
-    assert redacted.startswith(f"{before}.") or before.endswith(("%", "&", "\\"))
-    assert redacted.endswith(after)
+    assert "[token]" in shown
+    assert token.lower() not in html.unescape(shown).lower()
+    assert shown.startswith(f"{before}.") or before.endswith(("%", "&", "\\"))
+    assert shown.endswith(after)
 
 
 ESCAPES = st.text(st.sampled_from("%&#;ux0145amp"), max_size=7)
 
 
-@given(before=ESCAPES, after=st.text(st.sampled_from("#;ux0145amp\\")), text=ESCAPES)
-def test_a_token_with_escapes_of_its_own_is_redacted(before: str, after: str, text: str) -> None:
+@given(
+    before=ESCAPES,
+    after=st.text(st.sampled_from("#;ux0145amp\\")),
+    text=ESCAPES,
+    others=st.sampled_from(OTHERS_IN_USE),
+)
+def test_a_token_with_escapes_of_its_own_is_redacted(
+    before: str, after: str, text: str, others: int
+) -> None:
     token = f"{before}hush-hush-hush-hush{after}"
 
-    assert "ush-hush" not in Redactor(token).redact(text + token + text)
+    assert "ush-hush" not in redacted(text + token + text, token, others=others)
 
 
-@given(token=TOKENS, hidden=st.lists(HIDDEN, min_size=60, max_size=60))
-def test_a_token_is_redacted_with_hidden_characters_anywhere(token: str, hidden: list[str]) -> None:
+@given(
+    token=TOKENS,
+    hidden=st.lists(HIDDEN, min_size=60, max_size=60),
+    others=st.sampled_from(OTHERS_IN_USE),
+)
+def test_a_token_is_redacted_with_hidden_characters_anywhere(
+    token: str, hidden: list[str], others: int
+) -> None:
     token = token.replace("%", "+").replace("&", "+").replace("\\", "+")
     text = "".join(char + between for char, between in zip(token, hidden, strict=False))
 
-    assert Redactor(token).redact(f"of {text}").startswith("of [token]")
+    assert redacted(f"of {text}", token, others=others).startswith("of [token]")
 
 
-@given(st.text() | st.text(st.sampled_from("hus-%&#;\\x012u6875\u200b")))
-def test_a_text_without_the_token_is_unchanged(text: str) -> None:
-    redacted = Redactor("hush-hush").redact(text)
+@given(
+    text=st.text() | st.text(st.sampled_from("hus-%&#;\\x012u6875\u200b")),
+    others=st.sampled_from(OTHERS_IN_USE),
+)
+def test_a_text_without_the_token_is_unchanged(text: str, others: int) -> None:
+    shown = redacted(text, "hush-hush", others=others)
 
-    assert redacted == text or "[token]" in redacted
-    assert Redactor("hush-hush").redact(redacted) == redacted
-    assert Redactor("never-in-it").redact(text) == text
+    assert shown == text or "[token]" in shown
+    assert redacted(shown, "hush-hush", others=others) == shown
+    assert redacted(text, "never-in-it", others=others) == text
 
 
 @pytest.mark.parametrize(
@@ -180,8 +277,8 @@ def test_a_long_text_of_nothing_but_escapes_is_read_once(text: str) -> None:
     assert Redactor("hush-hush").redact(text) == text
 
 
-def test_a_token_that_decodes_to_a_short_one_is_redacted_as_it_is_and_encoded() -> None:
-    redactor = Redactor("%41%42%43")
-
-    assert redactor.redact("abc %41%42%43 ABC") == "abc [token] ABC"
-    assert redactor.redact(b64encode(b"%41%42%43").decode()) == "[token]"
+@with_few_and_many
+def test_a_token_that_decodes_to_a_short_one_is_redacted_as_it_is_and_encoded(others: int) -> None:
+    with redactor_of_others(others).using("%41%42%43") as redactor:
+        assert redactor.redact("abc %41%42%43 ABC") == "abc [token] ABC"
+        assert redactor.redact(b64encode(b"%41%42%43").decode()) == "[token]"

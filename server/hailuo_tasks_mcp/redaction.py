@@ -8,9 +8,9 @@ import re
 from array import array
 from binascii import b2a_base64
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self, TypeGuard
 
 from hailuo_tasks_mcp.hidden_characters import HIDDEN
 from hailuo_tasks_mcp.text import REDACTED
@@ -20,6 +20,8 @@ _MIN_TOKEN_LENGTH = 8
 # As many of a token's first characters may read as the end of a code: two of a token in hexadecimal
 # after "%", all of "1234567;" after "&#".
 _MAX_CODE_LENGTH = 8
+# So many tokens are looked for one by one, which is faster up to there; more by an index.
+_FEW_TOKENS = 100
 
 # All that may stand for one character, or for none: hidden characters; backslashes, with the code
 # of a character after them or without; a percent-encoded byte or a character reference, also one
@@ -33,6 +35,9 @@ _ENCODED = (
     rf"|(?<![%&\\])[{HIDDEN}]*)"
 )
 
+_Forms = tuple[tuple[str, str], ...]
+"""What of a decoded text is a token, in its several forms, each in two parts: start and tail."""
+
 
 class Redactor:
     """Knows the tokens in use.
@@ -44,27 +49,71 @@ class Redactor:
 
     def __init__(self, *tokens: str | None) -> None:
         self._uses: Counter[str] = Counter()
-        self._forms: dict[str, set[tuple[str, str]]] = {}
-        for token in tokens:
-            self._count(token, 1)
+        self._forms: dict[str, _Forms] = {}
+        # By the last characters of a form, which differ where tokens begin alike, as JWTs do.
+        self._by_ending: dict[str, tuple[str, ...]] = {}
+        self._parent: Redactor | None = None
+        self._lasting: Mapping[str, _Forms] = {}
+        for token in filter(_is_redacted, tokens):
+            self._begin_use(token)
+        self._lasting = dict(self._forms)
+
+    def scope(self) -> "Redactor":
+        """Return a redactor of the tokens that last, and of those that are used through it.
+
+        The latter count as in use here too. So an answer to one caller costs the same however many
+        callers there are, and does not show whether a text is the token of another one.
+        """
+        scope = Redactor()
+        scope._parent = self
+        scope._by_ending = self._by_ending
+        scope._lasting = self._lasting
+        scope._forms = dict(self._lasting)
+        return scope
 
     @contextmanager
-    def using(self, token: str | None) -> Iterator[None]:
-        """Count a caller's token among those in use, for the length of a call."""
-        self._count(token, 1)
+    def using(self, *tokens: str | None) -> Iterator[Self]:
+        """Count a caller's tokens among those in use, for the length of a call; yield this."""
+        begun = list[str]()
         try:
-            yield
+            for token in filter(_is_redacted, tokens):
+                if token not in self._lasting:
+                    self._begin_use(token)
+                    begun.append(token)
+            yield self
         finally:
-            self._count(token, -1)
+            for token in begun:
+                self._end_use(token)
 
-    def _count(self, token: str | None, uses: int) -> None:
-        if token is None or len(token) < _MIN_TOKEN_LENGTH:
+    def _begin_use(self, token: str) -> _Forms:
+        """Return the forms of a token, which are made once for all that use it."""
+        forms = self._forms.get(token)
+        if forms is None:
+            parent = self._parent
+            forms = parent._begin_use(token) if parent else self._index(token)  # noqa: SLF001 - ours
+            self._forms[token] = forms
+        self._uses[token] += 1
+        return forms
+
+    def _index(self, token: str) -> _Forms:
+        forms = _forms(token)
+        for ending in _endings(token, forms):
+            self._by_ending[ending] = (*self._by_ending.get(ending, ()), token)
+        return forms
+
+    def _end_use(self, token: str) -> None:
+        self._uses[token] -= 1
+        if self._uses[token]:
             return
-        self._uses[token] += uses
-        if not self._uses[token]:
-            del self._uses[token], self._forms[token]
-        elif token not in self._forms:
-            self._forms[token] = _forms(token)
+        del self._uses[token]
+        forms = self._forms.pop(token)
+        if self._parent:
+            self._parent._end_use(token)  # noqa: SLF001 - ours
+            return
+        for ending in _endings(token, forms):
+            others = tuple(other for other in self._by_ending.pop(ending) if other != token)
+            if others:
+                self._by_ending[ending] = others
 
     def redact(self, text: str) -> str:
         """Return `text` without tokens, in whatever form they are in it."""
@@ -72,17 +121,30 @@ class Redactor:
             return text
         # As it is first: what follows a token may complete a code that begins at its end. The
         # longest before the others, because one token may begin with another.
-        for token in sorted(self._forms, key=len, reverse=True):
+        for token in sorted(self._candidates(text), key=len, reverse=True):
             text = text.replace(token, REDACTED)
         decoded = _decoded(text)
         found = [
             form
-            for forms in self._forms.values()
+            for forms in self._candidates(decoded).values()
             for form in forms
             # Not "".join(form): its start may not have been read as such.
             if form[1] in decoded
         ]
         return _replaced(text, decoded, found) if found else text
+
+    def _candidates(self, text: str) -> dict[str, _Forms]:
+        """Return the tokens that may be in a text, with their forms; of many only a few.
+
+        A copy, because any thread may log while another one begins or ends a call.
+        """
+        forms = self._forms.copy()
+        if len(forms) <= _FEW_TOKENS:
+            return forms
+        size = _MIN_TOKEN_LENGTH
+        windows = {text[start : start + size] for start in range(len(text) - size + 1)}
+        tokens = {token for window in windows for token in self._by_ending.get(window, ())}
+        return {token: forms[token] for token in tokens if token in forms}
 
     def redact_json(self, value: Any) -> Any:
         """Return a JSON value without tokens in any of its strings but the names of fields."""
@@ -95,8 +157,17 @@ class Redactor:
         return value
 
 
-def _forms(token: str) -> set[tuple[str, str]]:
-    """Return what of a decoded text is the token, each in two parts: start and tail."""
+def _is_redacted(token: str | None) -> TypeGuard[str]:
+    return token is not None and len(token) >= _MIN_TOKEN_LENGTH
+
+
+def _endings(token: str, forms: _Forms) -> set[str]:
+    """Return how a token ends, as it is and in each of its forms."""
+    return {text[-_MIN_TOKEN_LENGTH:] for text in (token, *(tail for _, tail in forms))}
+
+
+def _forms(token: str) -> _Forms:
+    """Return the forms of a token."""
     content = token.encode()
     forms = [token, content.hex()]
     for preceding in range(3):
@@ -110,7 +181,7 @@ def _forms(token: str) -> set[tuple[str, str]]:
         if len(form) >= _MIN_TOKEN_LENGTH:
             start = min(_MAX_CODE_LENGTH, len(form) - _MIN_TOKEN_LENGTH)
             parts.add((form[:start], form[start:]))
-    return parts
+    return tuple(parts)
 
 
 def _decoded(text: str) -> str:
