@@ -1,15 +1,17 @@
 # `make demo` and `make test` need Python 3.11+ and nothing else; each makes what it needs.
 # `make fast` is the part of `make test` that starts no process and opens no socket.
 # `make pin` writes what the bundle installs: the newest versions that pyproject.toml allows.
-# `make bundle` needs Node.js as well, because the tool that packs bundles is written for it.
+# `make bundle` needs Node.js as well, because the tool that packs bundles is written for it, and so
+# does `make conformance`, which brings the version that the suite wants.
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 MCPB := npx --yes --package @anthropic-ai/mcpb@2.1.2 mcpb
+CONFORMANCE := @modelcontextprotocol/conformance@0.2.0-alpha.12 node@22
 BUNDLE := dist/hailuo-tasks-mcp.mcpb
 
-.PHONY: demo test fast pin bundle bench clean
+.PHONY: demo test fast pin bundle bench conformance clean
 
 demo: .venv/installed
 	@$(BIN)/hailuo-tasks-mcp demo
@@ -37,8 +39,11 @@ bundle:
 bench: .venv/installed-bench
 	$(BIN)/python benchmarks/compare.py
 
+conformance: .venv/installed-test .conformance/installed
+	$(BIN)/python scripts/conformance.py
+
 clean:
-	rm -rf .venv .bench .packages dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .bench .conformance .packages dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("hailuo-tasks-mcp needs Python 3.11 or newer; try make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
@@ -57,4 +62,9 @@ clean:
 
 .venv/installed-bench: .venv/installed-test
 	@$(INSTALL) --editable '.[bench]'
+	@touch $@
+
+.conformance/installed: Makefile
+	@mkdir -p .conformance
+	@npm install --prefix .conformance --no-audit --no-fund --loglevel error $(CONFORMANCE)
 	@touch $@

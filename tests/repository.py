@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 # What running and checking leave behind, and what would be costly to copy.
 _NOT_COPIED = (
-    *(".git", ".venv", ".bench", ".packages", "dist"),
+    *(".git", ".venv", ".bench", ".conformance", ".packages", "dist"),
     *(".hypothesis", "__pycache__", ".*_cache"),
 )
 
