@@ -131,8 +131,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--write", action="store_true", help=f"write {DOCUMENT.name} as well")
     options = parser.parse_args()
-    if not SUITE.exists():
-        raise SystemExit("Run `make conformance` first, which installs the suite.")
+    if not (SUITE.exists() and NODE.exists()):
+        raise SystemExit(
+            f"{INSTALLED} lacks the suite or its Node.js, which `make conformance` installs with "
+            "npm. npm must be allowed to run the script that is part of the package `node`."
+        )
     shutil.rmtree(RESULTS, ignore_errors=True)
     RESULTS.mkdir()
     verdicts: dict[tuple[str, str], dict[str, Verdict]] = {}
