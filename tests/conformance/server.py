@@ -31,7 +31,12 @@ def main() -> None:
     settings, transport, redactor = start(sandbox=True)
     waits = Waits()
     server = create_server(
-        settings, transport=transport, redactor=redactor, caller_of=caller_of_request, waits=waits
+        settings,
+        transport=transport,
+        redactor=redactor,
+        caller_of=caller_of_request,
+        reader="remote_shared",
+        waits=waits,
     )
     add_fixtures(server)
     if "--sessions" in sys.argv:
