@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 
 import httpx
 from mcp.server.caching import CacheHint
@@ -26,6 +26,7 @@ from hailuo_tasks_mcp import __version__
 from hailuo_tasks_mcp.api.client import Api
 from hailuo_tasks_mcp.callers import Caller
 from hailuo_tasks_mcp.messages import Reader
+from hailuo_tasks_mcp.observer import Observer
 from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.durations import USUAL_DURATIONS
@@ -65,6 +66,7 @@ def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins fo
     caller_of: CallerOf | None = None,
     reader: Reader = "model",
     waits: Waits | None = None,
+    observer: Observer | None = None,
     now: Clock = time.time,
 ) -> Server[Api]:
     """Return a server that is ready to be run.
@@ -78,6 +80,7 @@ def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins fo
         reader: for whom errors are worded.
         waits: counts and bounds the calls that wait, and ends them early; by default, any number
             may, to their ends.
+        observer: is told of calls that ended, and of requests to the platform.
         now: returns the time, in Unix seconds, against which the age of a task is computed.
 
     """
@@ -85,12 +88,13 @@ def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins fo
     redactor = redactor or Redactor(settings.api_token)
     only_caller = Caller(settings.api_token)
     caller_of = caller_of or (lambda _: only_caller)
+    observer = observer or Observer()
     tools = {tool.name: tool for tool in tools_for(settings)}
     schemas = {name: tool.definition.input_schema for name, tool in tools.items()}
 
     @asynccontextmanager
     async def lifespan(_: Server[Api]) -> AsyncIterator[Api]:
-        async with Api(settings, redactor, transport=transport) as api:
+        async with Api(settings, redactor, transport=transport, observer=observer) as api:
             yield api
 
     async def on_list_tools(
@@ -106,22 +110,28 @@ def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins fo
     ) -> CallToolResult:
         tool = tools.get(params.name)
         if tool is None:
-            name = _shown(params.name, redactor)
+            with _using(redactor, caller_of(request)) as own:
+                name = _shown(params.name, own)
             raise MCPError(
                 code=INVALID_PARAMS, message=f"Unknown tool: {name}. Tools: {', '.join(tools)}."
             )
-        caller = caller_of(request)
-        context = ToolContext(
-            client=request.lifespan_context.client(caller.token),
-            caller=caller,
-            reader=reader,
-            waits=waits,
-            settings=settings,
-            redactor=redactor,
-            now=now,
-            report_progress=request.session.report_progress,
-        )
-        return await run_tool(tool, context, params.arguments)
+        api, caller = request.lifespan_context, caller_of(request)
+        with (
+            _using(redactor, caller) as own,
+            api.client(caller.token, caller.secrets) as client,
+        ):
+            context = ToolContext(
+                client=client,
+                caller=caller,
+                reader=reader,
+                waits=waits,
+                settings=settings,
+                redactor=own,
+                observer=observer,
+                now=now,
+                report_progress=request.session.report_progress,
+            )
+            return await run_tool(tool, context, params.arguments)
 
     server = Server(
         "hailuo-tasks-mcp",
@@ -143,16 +153,21 @@ def _redacting(redactor: Redactor, caller_of: CallerOf) -> ServerMiddleware[Api]
     """Return what counts a caller's token among those in use, for the length of a request."""
 
     async def middleware(ctx: ServerRequestContext[Api], call_next: CallNext) -> HandlerResult:
-        with redactor.using(caller_of(ctx).token):
+        with _using(redactor, caller_of(ctx)) as own:
             try:
                 return await call_next(ctx)
             except MCPError as error:
                 if not isinstance(error.data, str):
                     raise
                 # The SDK repeats the name of an unknown method.
-                raise MCPError(error.code, error.message, _shown(error.data, redactor)) from None
+                raise MCPError(error.code, error.message, _shown(error.data, own)) from None
 
     return middleware
+
+
+def _using(redactor: Redactor, caller: Caller) -> AbstractContextManager[Redactor]:
+    """Count a caller's secrets among those in use; return what redacts them, and no other's."""
+    return redactor.scope().using(caller.token, *caller.secrets)
 
 
 def _shown(name: str, redactor: Redactor) -> str:

@@ -1,6 +1,7 @@
 """Callers with tokens of their own share the connections and nothing else."""
 
 import asyncio
+from contextlib import ExitStack
 
 import httpx
 import pytest
@@ -17,8 +18,12 @@ async def test_each_caller_is_looked_up_for_with_its_own_token() -> None:
     api = ScriptedApi(httpx.Response(200, json={}))
 
     async with Api(settings(api_token=None), Redactor(), transport=api) as platform:
-        callers = [platform.client(f"caller-{number}-token") for number in range(3)]
-        await asyncio.gather(*(caller.look_up_at(HAILUO, ["t"]) for caller in callers))
+        with ExitStack() as calls:
+            callers = [
+                calls.enter_context(platform.client(f"caller-{number}-token"))
+                for number in range(3)
+            ]
+            await asyncio.gather(*(caller.look_up_at(HAILUO, ["t"]) for caller in callers))
 
     assert [request.headers["authorization"] for request in api.requests] == [
         f"Bearer caller-{number}-token" for number in range(3)
@@ -29,23 +34,27 @@ async def test_one_caller_learns_nothing_of_what_another_looked_up() -> None:
     api = TwoServices(hailuo=hailuo_tasks("a"), minimax=h3_tasks("b"))
 
     async with Api(settings(), Redactor(), transport=api) as platform:
-        await platform.client("first-caller").look_up(["a"])
-        await platform.client("second-caller").look_up(["a"])
+        for token in ("first-caller", "second-caller"):
+            with platform.client(token) as caller:
+                await caller.look_up(["a"])
 
     # For the second, no service is known to know it.
     assert api.sent == [("minimax", ["a"]), ("hailuo", ["a"])] * 2
 
 
-async def test_what_one_caller_reads_holds_no_token_of_any_caller() -> None:
-    echo = {"id": "t", "request": {"prompt": "first-caller second-caller"}}
+async def test_what_a_caller_reads_holds_none_of_their_secrets_and_shows_none_of_another() -> None:
+    echo = {"id": "t", "request": {"prompt": "the-servers first-caller its-secret second-caller"}}
     api = ScriptedApi(httpx.Response(200, json=echo))
-    redactor = Redactor()
 
-    async with Api(settings(), redactor, transport=api) as platform:
-        with redactor.using("first-caller"), redactor.using("second-caller"):
-            result = await platform.client("first-caller").look_up_at(HAILUO, ["t"])
+    async with Api(settings(), Redactor("the-servers"), transport=api) as platform:
+        with (
+            platform.client("second-caller"),
+            platform.client("first-caller", ["its-secret"]) as first,
+        ):
+            result = await first.look_up_at(HAILUO, ["t"])
 
-    assert result.records["t"].request.prompt == "[token] [token]"
+    # Else a caller could find out by guesses which tokens others use.
+    assert result.records["t"].request.prompt == "[token] [token] [token] second-caller"
 
 
 async def post(pool: HttpPool, max_attempts: int) -> tuple[httpx.Response, list[Result]]:
@@ -56,7 +65,7 @@ async def post(pool: HttpPool, max_attempts: int) -> tuple[httpx.Response, list[
         "token",
         max_response_bytes=100,
         max_attempts=max_attempts,
-        throttle=Throttle(),
+        throttle=Throttle(str),
         on_attempt=results.append,
     )
     return response, results

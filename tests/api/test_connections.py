@@ -52,7 +52,7 @@ async def post(pool: HttpPool) -> httpx.Response:
         "a-token",
         max_response_bytes=1_000_000,
         max_attempts=1,
-        throttle=Throttle(),
+        throttle=Throttle(str),
         on_attempt=print,
     )
 
@@ -430,7 +430,7 @@ async def test_a_tls_fault_after_the_handshake_is_a_broken_answer_like_any_other
                 "t",
                 max_response_bytes=1_000_000,
                 max_attempts=2,
-                throttle=Throttle(),
+                throttle=Throttle(str),
                 on_attempt=results.append,
             )
 

@@ -18,6 +18,7 @@ from mcp import Client
 
 from hailuo_tasks_mcp.api.client import Api, open_client
 from hailuo_tasks_mcp.api.proxies import ProxyRefusalError
+from hailuo_tasks_mcp.api.results import LookupResult
 from hailuo_tasks_mcp.api.services import HAILUO, MINIMAX
 from hailuo_tasks_mcp.errors import (
     RateLimitedError,
@@ -460,12 +461,13 @@ async def test_bodies_that_are_held_take_a_bounded_memory_however_many_there_are
 
             return httpx.Response(200, content=chunks())
 
+    async def look_up(api: Api, token: str) -> LookupResult:
+        with api.client(token) as client:
+            return await client.look_up_at(HAILUO, ["t"])
+
     async with Api(settings(), Redactor(), transport=HoldingApi()) as api:
         tracemalloc.start()
-        calls = [
-            asyncio.create_task(api.client(f"token-{number}").look_up_at(HAILUO, ["t"]))
-            for number in range(100)
-        ]
+        calls = [asyncio.create_task(look_up(api, f"token-{number}")) for number in range(100)]
         await asyncio.sleep(1)
         held = waiting
         _, peak = tracemalloc.get_traced_memory()

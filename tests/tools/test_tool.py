@@ -11,6 +11,7 @@ from mcp_types import Tool as ToolDefinition
 from hailuo_tasks_mcp.api.client import open_client
 from hailuo_tasks_mcp.callers import Caller
 from hailuo_tasks_mcp.errors import BalanceUsedUpError, UnreachableError
+from hailuo_tasks_mcp.observer import Observer
 from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.answers import Answer
@@ -58,6 +59,7 @@ async def run_once(tool: Tool, arguments: dict[str, Any] | None) -> CallToolResu
             waits=Waits(),
             settings=settings(),
             redactor=Redactor(TOKEN),
+            observer=Observer(),
             now=lambda: NOW,
             report_progress=report_progress,
         )

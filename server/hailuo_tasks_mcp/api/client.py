@@ -1,21 +1,21 @@
 """The tasks of the platform: ids in, records out, whichever service knows them."""
 
-import hashlib
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Self
 
 import httpx
 
 from hailuo_tasks_mcp.api.batching import Outcome
+from hailuo_tasks_mcp.api.caller_states import CallerState, CallerStates
 from hailuo_tasks_mcp.api.http import HttpPool
 from hailuo_tasks_mcp.api.lookups import LookupSender
 from hailuo_tasks_mcp.api.records import TaskRecord
 from hailuo_tasks_mcp.api.results import LOOKUP_SECONDS, LookupResult
-from hailuo_tasks_mcp.api.search import CallerState, Search
+from hailuo_tasks_mcp.api.search import Search
 from hailuo_tasks_mcp.api.services import Service
 from hailuo_tasks_mcp.errors import Failure, TokenMissingError
+from hailuo_tasks_mcp.observer import Observer
 from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import Settings
 
@@ -27,8 +27,10 @@ class Api:
 
     Args:
         settings: where the API is, how long an attempt may take, and whether requests may be sent.
-        redactor: knows the tokens in use, which no response may bring back.
+        redactor: knows the tokens in use; no response may bring back one that lasts, or the
+            caller's.
         transport: carries the requests in place of the network.
+        observer: is told what each request to the platform brought.
 
     """
 
@@ -38,12 +40,12 @@ class Api:
         redactor: Redactor,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self._settings = settings
-        self._redactor = redactor
-        self._pool = HttpPool(settings, transport=transport)
-        # By a digest, so that no token is kept.
-        self._callers: OrderedDict[bytes, CallerState] = OrderedDict()
+        self._pool = pool = HttpPool(settings, transport=transport)
+        told = observer or Observer()
+        self._callers = CallerStates(lambda: LookupSender(settings, pool, redactor.scope(), told))
         self._closed = False
 
     @property
@@ -58,34 +60,35 @@ class Api:
     async def __aexit__(self, *_: object) -> None:
         """Cancel what is in flight and close all connections, for good."""
         self._closed = True
-        for caller in self._callers.values():
-            await caller.queue.aclose()
+        await self._callers.aclose()
         await self._pool.__aexit__()
 
-    def client(self, token: str | None) -> "ApiClient":
-        """Return a client for the caller with this bearer token; None if there is none."""
-        return ApiClient(self, token)
+    @contextmanager
+    def client(self, token: str | None, secrets: Sequence[str] = ()) -> Iterator["ApiClient"]:
+        """Yield a client for the length of a call.
 
-    def caller(self, token: str | None) -> CallerState:
-        """Return what is kept of a caller.
+        Args:
+            token: the caller's bearer token; None if there is none.
+            secrets: what else no response may bring back.
+
+        """
+        if token is None:
+            yield ApiClient(self, None)
+            return
+        with self._callers.in_use(token, secrets) as caller:
+            yield ApiClient(self, caller)
+
+    def check_open(self) -> None:
+        """Return if requests may be sent.
 
         Raises:
-            HailuoTasksError: no request may be sent.
+            HailuoTasksError: because of the settings, none may.
 
         """
         if self._settings.problem is not None:
             raise self._settings.problem.to_error()
-        if token is None:
-            raise TokenMissingError("No API token is set")
         if self._closed:
             raise RuntimeError("This API is closed")
-        key = hashlib.sha256(token.encode()).digest()
-        caller = self._callers.get(key)
-        if caller is None:
-            sender = LookupSender(self._settings, self._pool, self._redactor, token)
-            caller = self._callers[key] = CallerState(sender)
-        self._callers.move_to_end(key)
-        return caller
 
 
 class ApiClient:
@@ -94,9 +97,9 @@ class ApiClient:
     Cheap to make, so that each call has its own; several things can be asked at once.
     """
 
-    def __init__(self, api: Api, token: str | None) -> None:
+    def __init__(self, api: Api, caller: CallerState | None) -> None:
         self._api = api
-        self._token = token
+        self._caller = caller
 
     async def look_up(
         self,
@@ -140,7 +143,10 @@ class ApiClient:
         collect: bool,
     ) -> LookupResult:
         ids = list(dict.fromkeys(task_ids))
-        caller = self._api.caller(self._token)
+        self._api.check_open()
+        caller = self._caller
+        if caller is None:
+            raise TokenMissingError("No API token is set")
         search = Search(caller, services or caller.order, self._api.at_base_url, within_seconds)
         return _result(ids, await search.run(ids, collect=collect))
 
@@ -180,4 +186,5 @@ async def open_client(
     """
     token = settings.api_token
     async with Api(settings, redactor or Redactor(token), transport=transport) as api:
-        yield api.client(token)
+        with api.client(token) as client:
+            yield client

@@ -56,11 +56,6 @@ _HEADERS = {
 # zlib's word for gzip.
 _GZIP_WBITS = 31
 
-Result = httpx.Response | httpx.RequestError
-"""What an attempt brought: the complete response, or a transient error."""
-
-OnAttempt = Callable[[Result], None]
-
 logger = logging.getLogger(__name__)
 
 
@@ -68,18 +63,30 @@ class ResponseTooLargeError(Exception):
     """A response has more bytes than the request allows; it was not read to its end."""
 
 
-class _Refusal(NamedTuple):
-    """A rate limit that is too long to wait for: its response, when it came, and how long."""
+Result = httpx.Response | httpx.RequestError | ResponseTooLargeError | HailuoTasksError
+"""What an attempt brought: the complete response, or why there is none."""
 
-    response: httpx.Response
+OnAttempt = Callable[[Result], None]
+
+
+class _Refusal(NamedTuple):
+    """A rate limit that is too long to wait for: what it said, when it came, and how long."""
+
+    content: bytes
     came_at: float
     seconds: float
 
 
 class Throttle:
-    """Holds back the requests of one caller while the API's rate limit is reached."""
+    """Holds back the requests of one caller while the API's rate limit is reached.
 
-    def __init__(self) -> None:
+    Args:
+        redact: takes the caller's token out of what is kept.
+
+    """
+
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        self._redact = redact
         self._resume_at = 0.0
         # By path, because a limit of one service must not hide what another one knows.
         self._refusals: dict[str, _Refusal] = {}
@@ -87,7 +94,8 @@ class Throttle:
     def refuse(self, path: str, response: httpx.Response) -> None:
         """Answer the requests for a path with this response until it may be asked again."""
         seconds = retry_after_seconds(response) or 0.0
-        self._refusals[path] = _Refusal(response, asyncio.get_running_loop().time(), seconds)
+        content = self._redact(response.content.decode(errors="replace")).encode()
+        self._refusals[path] = _Refusal(content, asyncio.get_running_loop().time(), seconds)
 
     def refusal(self, path: str) -> httpx.Response | None:
         """Return what a request for a path is answered with; None if it may be sent."""
@@ -98,9 +106,8 @@ class Throttle:
         left_seconds = refusal.seconds - passed_seconds
         if passed_seconds >= _MAX_HELD_SECONDS or left_seconds <= 0:
             return None
-        response = refusal.response
-        headers = dict(response.headers) | {"retry-after": str(math.ceil(left_seconds))}
-        return httpx.Response(response.status_code, headers=headers, content=response.content)
+        headers = {"retry-after": str(math.ceil(left_seconds))}
+        return httpx.Response(_RATE_LIMITED, headers=headers, content=refusal.content)
 
     def pause(self, seconds: float) -> None:
         """Send nothing for so long, from now."""
@@ -215,7 +222,7 @@ class HttpPool:
     async def _attempt(
         self, transport: httpx.AsyncBaseTransport, request: httpx.Request, max_response_bytes: int
     ) -> Result:
-        """Send a request once; return the complete response, or a transient error.
+        """Send a request once; return the complete response, or why there is none.
 
         A body that breaks off or does not end in time is an error like any other.
         """
@@ -231,10 +238,8 @@ class HttpPool:
             except TimeoutError:
                 return httpx.ReadTimeout("The response took too long")
             except httpx.RequestError as error:
-                if (refusal := self._tls_refusal(error)) is not None:
-                    raise refusal from error
-                if not isinstance(error, _TRANSIENT_ERRORS):
-                    raise
+                return self._tls_refusal(error) or error
+            except ResponseTooLargeError as error:
                 return error
         logger.debug("HTTP %d, %d bytes", response.status_code, len(content))
         # As bytes: a header may hold bytes of no encoding.
@@ -277,6 +282,8 @@ class HttpPool:
 def _backoff_seconds(attempt: int, result: Result) -> float | None:
     """Return the pause after an attempt, in seconds; None if another one is of no use."""
     retry_after = None
+    if not isinstance(result, (httpx.Response, *_TRANSIENT_ERRORS)):
+        return None
     if isinstance(result, httpx.Response):
         if result.status_code not in _TRANSIENT_STATUSES:
             return None

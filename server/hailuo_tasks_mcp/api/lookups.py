@@ -34,6 +34,7 @@ from hailuo_tasks_mcp.errors import (
     UnreachableError,
     UnreadableResponseError,
 )
+from hailuo_tasks_mcp.observer import Observer
 from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.text import clean_text, quoted
@@ -56,17 +57,23 @@ class LookupSender:
     Args:
         settings: where the API is, and how long an attempt may take.
         pool: sends the requests.
-        redactor: knows the tokens in use, which no response may bring back.
-        token: the caller's bearer token.
+        redactor: knows the caller's tokens in use, which no response may bring back.
+        observer: is told what each attempt brought.
+
+    Attributes:
+        token: the caller's bearer token; None while no call of theirs is under way.
 
     """
 
-    def __init__(self, settings: Settings, pool: HttpPool, redactor: Redactor, token: str) -> None:
+    def __init__(
+        self, settings: Settings, pool: HttpPool, redactor: Redactor, observer: Observer
+    ) -> None:
+        self.token: str | None = None
+        self.redactor = redactor
         self._settings = settings
         self._pool = pool
-        self._redactor = redactor
-        self._token = token
-        self._throttle = Throttle()
+        self._observer = observer
+        self._throttle = Throttle(redactor.redact)
 
     async def send(self, group: Group) -> None:
         """Look a group of ids up, and resolve each of them."""
@@ -80,7 +87,7 @@ class LookupSender:
     async def _retrieve(self, group: Group, task_id: str) -> None:
         try:
             body = await self._post(group, {"action": "retrieve", "id": task_id})
-            record = read_record(body, group.service.name, self._redactor.redact)
+            record = read_record(body, group.service.name, self.redactor.redact)
             its_id = None if record is None else record.task_id
             # MiniMax H3 has no record without an id; how it says that it knows none is not known.
             says_nothing = group.service is MINIMAX or not holds_task(body)
@@ -118,7 +125,7 @@ class LookupSender:
                     await self._post(group, payload),
                     missing,
                     group.service.name,
-                    self._redactor.redact,
+                    self.redactor.redact,
                 )
                 if page is None:
                     raise self._unreadable("an object without items", "a list of tasks")
@@ -172,16 +179,22 @@ class LookupSender:
 
         def on_attempt(result: Result) -> None:
             group.last_failure = None
-            if isinstance(result, httpx.RequestError):
+            status = type(result).__name__
+            if isinstance(result, httpx.Response):
+                status = str(result.status_code)
+                if not result.is_success:
+                    group.last_failure = self._error_of(result, group.service, max_values)
+            elif isinstance(result, httpx.RequestError):
                 group.last_failure = self._request_error(result).failure
-            elif not result.is_success:
-                group.last_failure = self._error_of(result, group.service, max_values)
+            self._observer.platform_answered(group.service.name, status)
 
+        if self.token is None:
+            raise RuntimeError("No call of this caller is under way")
         try:
             response = await self._pool.post(
                 group.service.path,
                 payload,
-                self._token,
+                self.token,
                 max_response_bytes=max_bytes,
                 max_attempts=MAX_LOOKUP_ATTEMPTS,
                 throttle=self._throttle,
@@ -205,7 +218,7 @@ class LookupSender:
         if isinstance(error, httpx.DecodingError):
             return self._unreadable("a body that cannot be decoded", "JSON")
         # Some of these texts quote what was received.
-        words = clean_text(self._redactor.redact(str(error)), 160)
+        words = clean_text(self.redactor.redact(str(error)), 160)
         if isinstance(error, ProxyRefusalError):
             return NetworkConfigurationError(
                 f"The proxy refuses to reach the {api} ({words})", variables=PROXY_VARIABLES
@@ -238,7 +251,7 @@ class LookupSender:
                 # Not by "utf-8-sig", a codec that would be loaded at the first answer.
                 body = json.loads(content.removeprefix(BOM_UTF8).decode())
         except ValueError:
-            media_type = read_text(response.headers.get("content-type"), self._redactor.redact)
+            media_type = read_text(response.headers.get("content-type"), self.redactor.redact)
             shown = quoted(media_type, 60) if media_type else "no content type"
             received = f"text that is not JSON ({shown})" if content else "an empty body"
         except RecursionError:
@@ -250,7 +263,7 @@ class LookupSender:
                 at_base_url=self._settings.at_base_url,
                 retry_after_seconds=retry_after_seconds(response),
                 refuses_id=service is MINIMAX and may_refuse_id(status, body),
-                redact=self._redactor.redact,
+                redact=self.redactor.redact,
             )
         if isinstance(body, dict):
             return body

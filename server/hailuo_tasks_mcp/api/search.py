@@ -2,14 +2,13 @@
 
 import asyncio
 import math
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from enum import Enum
 
-from hailuo_tasks_mcp.api.batching import Absence, LookupQueue, Outcome
-from hailuo_tasks_mcp.api.lookups import LookupSender
+from hailuo_tasks_mcp.api.batching import Absence, Outcome
+from hailuo_tasks_mcp.api.caller_states import CallerState
 from hailuo_tasks_mcp.api.records import TaskRecord
-from hailuo_tasks_mcp.api.services import SERVICES, Service
+from hailuo_tasks_mcp.api.services import Service
 from hailuo_tasks_mcp.errors import (
     Failure,
     SettingsError,
@@ -21,7 +20,6 @@ from hailuo_tasks_mcp.errors import (
 _HEDGE_SECONDS = 1.0
 # How long the other service is waited for once something is known, and since a record last came.
 _STRAGGLER_SECONDS = 2.0
-_MAX_REMEMBERED_IDS = 10_000
 
 
 class _Unanswered(Enum):
@@ -29,30 +27,6 @@ class _Unanswered(Enum):
 
 
 UNANSWERED = _Unanswered.UNANSWERED
-
-
-class CallerState:
-    """What is kept of a caller between calls, apart from that of all others.
-
-    Attributes:
-        queue: the caller's look-ups.
-        services: which service knew an id, the ids last used at the end.
-        order: the services, the one that last knew an id first.
-
-    """
-
-    def __init__(self, sender: LookupSender) -> None:
-        self.queue = LookupQueue(sender.send)
-        self.services: OrderedDict[str, Service] = OrderedDict()
-        self.order: tuple[Service, ...] = SERVICES
-
-    def remember(self, task_id: str, service: Service) -> None:
-        """Note which service knows an id."""
-        self.services[task_id] = service
-        self.services.move_to_end(task_id)
-        if len(self.services) > _MAX_REMEMBERED_IDS:
-            self.services.popitem(last=False)
-        self.order = (service, *(other for other in SERVICES if other is not service))
 
 
 def _brought_record(task: "asyncio.Task[dict[str, Outcome]]") -> bool:

@@ -58,6 +58,7 @@ def serve(
         caller_of=caller_of_request,
         reader="remote_shared" if http_options.shared_token else "remote",
         waits=waits,
+        observer=observer,
     )
     app = HttpApp(server, settings, http_options, waits=waits, pages=pages)
     serve_http(app, listener, stop_at_end_of_stdin=options.listen_fd is not None)

@@ -4,6 +4,7 @@ Refusing bad arguments, wording errors and writing the answer is the same for ev
 here; what a tool does, publishes and says belongs to the tool.
 """
 
+import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -25,6 +26,7 @@ from hailuo_tasks_mcp.messages import (
     for_reader,
     is_for_operator,
 )
+from hailuo_tasks_mcp.observer import Observer
 from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.answers import Answer
@@ -53,7 +55,8 @@ class ToolContext:
         reader: for whom errors are worded.
         waits: counts the calls that wait, and ends them early.
         settings: the effective settings.
-        redactor: knows the tokens in use, which no answer may hold.
+        redactor: knows this caller's tokens, which no answer may hold.
+        observer: is told how the call ended.
         now: returns the time, in Unix seconds.
         report_progress: sends a notification of progress, if the caller wants any.
 
@@ -65,6 +68,7 @@ class ToolContext:
     waits: Waits
     settings: Settings
     redactor: Redactor
+    observer: Observer
     now: Clock
     report_progress: ReportProgress
 
@@ -119,7 +123,12 @@ async def run_tool(
     Whatever goes wrong comes back as a result with `is_error`, in words for the model: bad
     arguments, an API that does not answer, and, as the last resort, a defect of this server.
     """
-    result = await _run(tool, context, arguments)
+    clock = asyncio.get_running_loop().time
+    start, outcome = clock(), "Cancelled"
+    try:
+        result, outcome = await _run(tool, context, arguments)
+    finally:
+        context.observer.call_ended(tool.name, outcome, clock() - start)
     if context.settings.sandbox:
         result.content.append(TextContent(type="text", text=SANDBOX_LINE))
     return result
@@ -127,7 +136,8 @@ async def run_tool(
 
 async def _run(
     tool: Tool, context: ToolContext, arguments: Mapping[str, Any] | None
-) -> CallToolResult:
+) -> tuple[CallToolResult, str]:
+    """Return a tool's result, and how an observer is told of it."""
     try:
         checked = check_arguments(tool, arguments, context.settings, context.redactor)
         answer = await tool.run(context, checked)
@@ -135,22 +145,24 @@ async def _run(
         context.log_for_operator([error.failure])
         told = context.told(error.failure)
         text = error_text(told, context.reader, repeatable=tool.is_read_only)
-        return _error_result(context.redactor.redact(text))
+        return _error_result(context.redactor.redact(text)), type(error).__name__
     except Exception as error:
         # The protocol's own answer would give the exception's text to the model.
         logger.exception("%s failed", tool.name)
         while isinstance(error, ExceptionGroup):
             error = error.exceptions[0]
-        return _error_result(_internal_error(tool, context.reader, type(error).__name__))
+        text = _internal_error(tool, context.reader, type(error).__name__)
+        return _error_result(text), "InternalError"
     data = answer.as_data()
     given = compact_json(checked.model_dump())
     if context.redactor.redact(given) != given:
         # What the API said holds no token by now, but arguments are repeated as they were given.
         data = context.redactor.redact_json(data)
     # Some hosts show a model only the one, some only the other.
-    return CallToolResult(
+    result = CallToolResult(
         content=[TextContent(type="text", text=compact_json(data))], structured_content=data
     )
+    return result, "ok"
 
 
 def check_arguments(
