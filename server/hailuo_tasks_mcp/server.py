@@ -110,15 +110,14 @@ def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins fo
     ) -> CallToolResult:
         tool = tools.get(params.name)
         if tool is None:
-            with _using(redactor, caller_of(request)) as own:
-                name = _shown(params.name, own)
+            name = _shown(params.name, redactor, caller_of(request))
             raise MCPError(
                 code=INVALID_PARAMS, message=f"Unknown tool: {name}. Tools: {', '.join(tools)}."
             )
-        api, caller = request.lifespan_context, caller_of(request)
+        caller = caller_of(request)
         with (
             _using(redactor, caller) as own,
-            api.client(caller.token, caller.secrets) as client,
+            request.lifespan_context.client(caller.token, caller.secrets) as client,
         ):
             context = ToolContext(
                 client=client,
@@ -153,14 +152,16 @@ def _redacting(redactor: Redactor, caller_of: CallerOf) -> ServerMiddleware[Api]
     """Return what counts a caller's token among those in use, for the length of a request."""
 
     async def middleware(ctx: ServerRequestContext[Api], call_next: CallNext) -> HandlerResult:
-        with _using(redactor, caller_of(ctx)) as own:
+        caller = caller_of(ctx)
+        with redactor.using(caller.token, *caller.secrets):
             try:
                 return await call_next(ctx)
             except MCPError as error:
                 if not isinstance(error.data, str):
                     raise
                 # The SDK repeats the name of an unknown method.
-                raise MCPError(error.code, error.message, _shown(error.data, own)) from None
+                shown = _shown(error.data, redactor, caller)
+                raise MCPError(error.code, error.message, shown) from None
 
     return middleware
 
@@ -170,8 +171,9 @@ def _using(redactor: Redactor, caller: Caller) -> AbstractContextManager[Redacto
     return redactor.scope().using(caller.token, *caller.secrets)
 
 
-def _shown(name: str, redactor: Redactor) -> str:
-    return clean_text(redactor.redact(name), _MAX_SHOWN_NAME_LENGTH)
+def _shown(name: str, redactor: Redactor, caller: Caller) -> str:
+    with _using(redactor, caller) as own:
+        return clean_text(own.redact(name), _MAX_SHOWN_NAME_LENGTH)
 
 
 def _instructions(settings: Settings, tools: Iterable[Tool]) -> str:

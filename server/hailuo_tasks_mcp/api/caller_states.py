@@ -37,7 +37,7 @@ class CallerState:
         self.services[task_id] = service
         self.services.move_to_end(task_id)
         self.order = (service, *(other for other in SERVICES if other is not service))
-        if not self._states.make_room() or len(self.services) > _MAX_REMEMBERED_IDS_OF_A_CALLER:
+        if len(self.services) > _MAX_REMEMBERED_IDS_OF_A_CALLER or not self._states.make_room():
             self.services.popitem(last=False)
             self._states.remembered_ids -= 1
 
