@@ -4,6 +4,7 @@ uvicorn itself bounds only the pause between two requests.
 """
 
 import asyncio
+import socket
 from http import HTTPStatus
 from typing import Any
 
@@ -47,6 +48,10 @@ class BoundedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Serve a connection, unless there are too many."""
         super().connection_made(transport)
+        # Of a listening socket that was made without a protocol, asyncio does not do it. Then the
+        # body of a response, written after its head, would wait for the client's delayed ACK.
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         excess = len(self.connections) - self._max_connections
         if excess > _MAX_REFUSED_CONNECTIONS:
             transport.abort()
