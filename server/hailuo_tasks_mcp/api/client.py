@@ -43,9 +43,10 @@ class Api:
         observer: Observer | None = None,
     ) -> None:
         self._settings = settings
-        self._pool = pool = HttpPool(settings, transport=transport)
-        told = observer or Observer()
-        self._callers = CallerStates(lambda: LookupSender(settings, pool, redactor.scope(), told))
+        self._redactor = redactor
+        self._observer = observer or Observer()
+        self._pool = HttpPool(settings, transport=transport)
+        self._callers = CallerStates(self._new_sender)
         self._closed = False
 
     @property
@@ -77,6 +78,9 @@ class Api:
             return
         with self._callers.in_use(token, secrets) as caller:
             yield ApiClient(self, caller)
+
+    def _new_sender(self) -> LookupSender:
+        return LookupSender(self._settings, self._pool, self._redactor.scope(), self._observer)
 
     def check_open(self) -> None:
         """Return if requests may be sent.
