@@ -64,11 +64,12 @@ def _bearer_token(headers: Headers) -> str:
         raise SettingsError("The request has more than one Authorization header")
     if not values:
         raise SettingsError("The request has no Authorization header")
+    scheme = values[0].split(maxsplit=1)[:1]
+    if scheme and scheme[0].lower() != "bearer":
+        raise SettingsError("The Authorization header is not of the scheme Bearer")
     token = parse_token(values[0], "The Authorization header")
     if token is None:
         raise SettingsError("The Authorization header holds no token")
-    if not values[0].lower().startswith("bearer "):
-        raise SettingsError("The Authorization header is not of the scheme Bearer")
     return token
 
 
