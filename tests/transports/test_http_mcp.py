@@ -15,7 +15,6 @@ from hailuo_tasks_mcp.transports.streamable_http.options import HttpOptions
 from helpers import TOKEN, settings
 from http_app import (
     CALLER_TOKEN,
-    MODERN_VERSION,
     OLD_VERSIONS,
     VERSIONS,
     answer_of,
@@ -26,6 +25,7 @@ from http_app import (
     result_of,
     running_app,
 )
+from stdio_process import MODERN_VERSION
 from two_services import TwoServices
 
 ACCESS_TOKEN = "an-access-token-of-the-team"

@@ -33,19 +33,20 @@ from mcp.shared.jsonrpc_dispatcher import cancelled_request_id_from_params
 from mcp.shared.message import SessionMessage
 from mcp_types import (
     INVALID_REQUEST,
-    PARSE_ERROR,
-    ErrorData,
     JSONRPCError,
     JSONRPCNotification,
     JSONRPCRequest,
     JSONRPCResponse,
     RequestId,
-    jsonrpc_message_adapter,
 )
-from pydantic import ValidationError
-from pydantic_core import from_json
 
 from hailuo_tasks_mcp.descriptors import STDIN, STDOUT, read_chunk, write_all
+from hailuo_tasks_mcp.transports.jsonrpc import (
+    NotAMessageError,
+    can_be_answered,
+    error,
+    read_message,
+)
 
 # Below the 2 seconds after which the SDK's own client kills a server whose stdin it has closed.
 GRACE_SECONDS = 1.0
@@ -423,32 +424,9 @@ def _message(line: bytes) -> SessionMessage | JSONRPCError | None:
     if not text.strip():
         return None
     try:
-        message = jsonrpc_message_adapter.validate_json(text, by_name=False)
-    except ValidationError:
-        pass
-    else:
-        # One of these with an id is a request whose id is of a wrong type.
-        if not isinstance(message, JSONRPCNotification) or "id" not in from_json(text):
-            return SessionMessage(message)
-    return _refusal(text)
-
-
-def _refusal(text: str) -> JSONRPCError | None:
-    """Return the answer to a line that is no message; None if it must not have one."""
-    try:
-        # Python reads some JSON that the SDK does not: half a surrogate pair, deep nesting.
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return _error(None, PARSE_ERROR, "Parse error: the line cannot be read as JSON.")
-    if not isinstance(value, dict):
-        return _error(None, INVALID_REQUEST, _NO_MESSAGE)
-    if value.keys() & {"result", "error"} or ("method" in value and "id" not in value):
-        # Two sides that answer answers could go on for ever; a notification has none.
-        return None
-    request_id = value.get("id")
-    if _can_be_answered(request_id):
-        return _error(request_id, INVALID_REQUEST, _NO_MESSAGE)
-    return _error(None, INVALID_REQUEST, _BAD_ID if "id" in value else _NO_MESSAGE)
+        return SessionMessage(read_message(text))
+    except NotAMessageError as problem:
+        return problem.answer
 
 
 def _too_long(line: "_TooLongLine") -> JSONRPCError | None:
@@ -458,25 +436,8 @@ def _too_long(line: "_TooLongLine") -> JSONRPCError | None:
         return None
     found = re.match(_ID_FIRST, line.head) or re.search(_ID_LAST, line.tail)
     request_id = None if found is None else json.loads(found[1].decode(errors="replace"))
-    return _error(
-        request_id if _can_be_answered(request_id) else None,
+    return error(
+        request_id if can_be_answered(request_id) else None,
         INVALID_REQUEST,
         f"Invalid request: the line is longer than {MAX_LINE_BYTES} bytes.",
     )
-
-
-def _can_be_answered(request_id: Any) -> bool:
-    """Return whether this is an id that an answer can repeat."""
-    if isinstance(request_id, str):
-        # Half a surrogate pair cannot be encoded.
-        return not any("\ud800" <= char <= "\udfff" for char in request_id)
-    # Not isinstance: a boolean is an int too.
-    return type(request_id) is int
-
-
-def _error(request_id: RequestId | None, code: int, message: str) -> JSONRPCError:
-    return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=message))
-
-
-_BAD_ID = "Invalid request: its id must be a text or a whole number."
-_NO_MESSAGE = "Invalid request: the line is not one JSON-RPC 2.0 message."

@@ -19,8 +19,14 @@ from hailuo_tasks_mcp.api.client import Api
 from hailuo_tasks_mcp.callers import Caller
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.waits import Waits
+from hailuo_tasks_mcp.transports.streamable_http.bodies import (
+    MAX_BODY_BYTES,
+    read_body,
+    replayed,
+)
 from hailuo_tasks_mcp.transports.streamable_http.credentials import caller_of
 from hailuo_tasks_mcp.transports.streamable_http.guards import (
+    head_refusal,
     host_refusal,
     origin_refusal,
     with_cors,
@@ -29,7 +35,6 @@ from hailuo_tasks_mcp.transports.streamable_http.options import HttpOptions
 from hailuo_tasks_mcp.transports.streamable_http.refusals import refusal
 
 MCP_PATH = "/mcp"
-MAX_BODY_BYTES = 1 << 20
 
 _CALLER = "hailuo_tasks_mcp.caller"
 # What may be shown of a header: methods and names of tools have no digits, and tokens do.
@@ -127,7 +132,7 @@ class HttpApp:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, method, headers = scope["path"], scope["method"], Headers(scope=scope)
-        response = origin_refusal(headers, self._options)
+        response = head_refusal(scope) or origin_refusal(headers, self._options)
         if response is None and path == MCP_PATH:
             # Not of the pages: a probe knows this server by its address alone.
             response = host_refusal(headers, self._options)
@@ -143,7 +148,6 @@ class HttpApp:
 
     async def _on_mcp(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        response: Response | None
         if scope["method"] != "POST":
             # Nothing is ever sent that was not asked for, so there is no stream to open by a GET.
             response = _method_refusal("POST")
@@ -155,14 +159,21 @@ class HttpApp:
             )
         else:
             caller = caller_of(headers, self._settings, self._options)
-            response = caller if isinstance(caller, Response) else _length_refusal(headers)
-            scope[_CALLER] = caller
-        if response is not None:
-            await response(scope, receive, send)
-            return
+            if isinstance(caller, Caller):
+                await self._serve(caller, scope, receive, send)
+                return
+            response = caller
+        await response(scope, receive, send)
+
+    async def _serve(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
         self._in_flight += 1
         try:
-            await self._mcp(scope, receive, send)
+            body = await read_body(Headers(scope=scope), receive)
+            if isinstance(body, Response):
+                await body(scope, receive, send)
+                return
+            scope[_CALLER] = caller
+            await self._mcp(scope, replayed(body, receive), send)
         finally:
             self._in_flight -= 1
             self._idle.set()
@@ -186,10 +197,3 @@ def _alive() -> Response:
 
 def _method_refusal(allowed: str) -> Response:
     return refusal(405, f"Only {allowed} is answered here.", {"allow": allowed})
-
-
-def _length_refusal(headers: Headers) -> Response | None:
-    """Return the response to a request that says that its body is too long."""
-    if float(headers.get("content-length", "0")) <= MAX_BODY_BYTES:
-        return None
-    return refusal(413, f"The body has more than {MAX_BODY_BYTES:,} bytes.")

@@ -11,17 +11,26 @@ from collections.abc import Sequence
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
 from hailuo_tasks_mcp.text import quoted
 from hailuo_tasks_mcp.transports.streamable_http.options import HttpOptions
 from hailuo_tasks_mcp.transports.streamable_http.refusals import refusal
+from hailuo_tasks_mcp.uvicorn_protocol import MAX_HEAD_BYTES
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _LOOPBACK_ORIGIN = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?"
 _PORT = re.compile(r":[0-9]{1,5}\Z")
 _NOTHING = r"(?!)"
 _SHOWN_LENGTH = 80
+
+
+def head_refusal(scope: Scope) -> Response | None:
+    """Return the response to a request with too large a head, of which h11 bounds a part only."""
+    head_bytes = sum(len(name) + len(value) for name, value in scope["headers"])
+    if head_bytes + len(scope["path"]) + len(scope.get("query_string", b"")) <= MAX_HEAD_BYTES:
+        return None
+    return refusal(431, f"The head of the request has more than {MAX_HEAD_BYTES:,} bytes.")
 
 
 def host_refusal(headers: Headers, options: HttpOptions) -> Response | None:

@@ -1,13 +1,15 @@
-"""Requests that are refused before MCP sees them."""
+"""Responses to requests that the MCP server does not see."""
 
 from collections.abc import Mapping
 
-from mcp_types import INVALID_REQUEST, ErrorData, JSONRPCError
+from mcp_types import INVALID_REQUEST, JSONRPCError
 from starlette.responses import Response
+
+from hailuo_tasks_mcp.transports.jsonrpc import error
 
 
 def refusal(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a response that refuses a request, as an error of JSON-RPC without an id.
+    """Return a response that refuses a request.
 
     Args:
         status: of HTTP.
@@ -15,11 +17,15 @@ def refusal(status: int, message: str, headers: Mapping[str, str] | None = None)
         headers: of the response.
 
     """
-    body = JSONRPCError(
-        jsonrpc="2.0", id=None, error=ErrorData(code=INVALID_REQUEST, message=message)
-    )
+    return error_response(status, error(None, INVALID_REQUEST, message), headers)
+
+
+def error_response(
+    status: int, answer: JSONRPCError, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return a response with an error of JSON-RPC."""
     return Response(
-        body.model_dump_json(by_alias=True, exclude_unset=True),
+        answer.model_dump_json(by_alias=True, exclude_unset=True),
         status_code=status,
         headers=headers,
         media_type="application/json",

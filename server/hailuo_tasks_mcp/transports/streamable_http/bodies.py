@@ -1,0 +1,78 @@
+"""The body of a request: read within bounds, and refused if it is no message."""
+
+from codecs import BOM_UTF8
+
+from mcp_types import PARSE_ERROR
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Message, Receive
+
+from hailuo_tasks_mcp.transports.jsonrpc import NotAMessageError, error, read_message
+from hailuo_tasks_mcp.transports.streamable_http.refusals import error_response, refusal
+
+MAX_BODY_BYTES = 1 << 20
+# So much of a body that is too long is read all the same: a client that still sends when the
+# connection is closed may not come to read why.
+_MAX_DISCARDED_BYTES = 1 << 24
+
+
+async def read_body(headers: Headers, receive: Receive) -> bytes | Response:
+    """Return the body of a request, or the response to one that is too long or no message.
+
+    Raises:
+        ClientDisconnect: the client has gone before its end.
+
+    """
+    body = bytearray()
+    received_bytes, more_body = 0, True
+    # h11 has checked that it is a number.
+    if float(headers.get("content-length", "0")) > _MAX_DISCARDED_BYTES:
+        return _too_long()
+    while more_body and received_bytes <= _MAX_DISCARDED_BYTES:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        part = message.get("body", b"")
+        received_bytes += len(part)
+        if received_bytes <= MAX_BODY_BYTES:
+            body += part
+        more_body = message.get("more_body", False)
+    return _checked(bytes(body)) if received_bytes <= MAX_BODY_BYTES else _too_long()
+
+
+def _checked(body: bytes) -> bytes | Response:
+    """Return a body that is one message, as UTF-8 without a byte-order mark."""
+    body = body.removeprefix(BOM_UTF8)
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return error_response(400, error(None, PARSE_ERROR, "Parse error: this is not UTF-8."))
+    try:
+        read_message(text)
+    except NotAMessageError as problem:
+        if problem.answer is None:
+            return refusal(400, "This is not one JSON-RPC 2.0 message.")
+        return error_response(400, problem.answer)
+    return body
+
+
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """Return what brings a body that has been read once more, and then what comes after it."""
+    is_read = False
+
+    async def replay() -> Message:
+        nonlocal is_read
+        if is_read:
+            return await receive()
+        is_read = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+def _too_long() -> Response:
+    # What is left of the body would be taken for the next request.
+    return refusal(
+        413, f"The body has more than {MAX_BODY_BYTES:,} bytes.", {"connection": "close"}
+    )
