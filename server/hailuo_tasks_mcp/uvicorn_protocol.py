@@ -59,12 +59,23 @@ class BoundedProtocol(H11Protocol):
         if excess > 0:
             headers = {"connection": "close", "retry-after": "1"}
             self.app = PlainTextResponse(_TOO_MANY, HTTPStatus.SERVICE_UNAVAILABLE, headers)
-        self._watch_request()
+        # So that whatever a client leaves unread counts, not only more than 64 kB of it.
+        transport.set_write_buffer_limits(0)
+        self._start_request_timer()
 
-    def data_received(self, data: bytes) -> None:
-        """Take a part of a request."""
-        super().data_received(data)
-        self._watch_request()
+    def handle_events(self) -> None:
+        """Go on with what has arrived: now, or while the request before it was answered."""
+        super().handle_events()
+        state = self.conn.their_state
+        if state is h11.SEND_BODY or (state is h11.IDLE and self.conn.trailing_data[0]):
+            self._start_request_timer()
+            return
+        self._stop_request_timer()
+        if state is h11.IDLE and self.timeout_keep_alive_task is None:
+            # The rest of a request came after its response, at which uvicorn began the pause.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End what is served on the connection."""
@@ -84,12 +95,14 @@ class BoundedProtocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - it does not say what is wrong
         """Refuse what h11 cannot read."""
-        super().send_400_response(_BAD_HEAD)
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(_BAD_HEAD)
+        else:
+            # A bad chunk, after its request was answered.
+            self.transport.abort()
 
-    def _watch_request(self) -> None:
-        if self.conn.their_state in (h11.DONE, h11.MUST_CLOSE, h11.CLOSED):
-            self._stop_request_timer()
-        elif self._request_timer is None and not self.transport.is_closing():
+    def _start_request_timer(self) -> None:
+        if self._request_timer is None and not self.transport.is_closing():
             self._request_timer = self.loop.call_later(REQUEST_SECONDS, self._end_slow_request)
 
     def _end_slow_request(self) -> None:

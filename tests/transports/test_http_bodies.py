@@ -46,7 +46,7 @@ def _nothing_is_logged(caplog: pytest.LogCaptureFixture) -> Any:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{nope", b"\xff\xfe{", b"[" * 500_000, b'{"a":' * 100_000, b'{"id":' + b"9" * 9_000],
+    [b"", b"{nope", b"\xff\xfe{", b'{"a":[' * 90_000, b'{"a":' * 100_000, b'{"id":' + b"9" * 9_000],
     ids=["empty", "not JSON", "not UTF-8", "arrays", "objects", "a long number"],
 )
 async def test_a_body_that_is_not_json_is_a_parse_error(version: str, content: bytes) -> None:
@@ -58,7 +58,7 @@ async def test_a_body_that_is_not_json_is_a_parse_error(version: str, content: b
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("content", [b"1", b"null", b"[]", b"[" + CALL + b"]", b'{"jsonrpc":"2.0"}'])
+@pytest.mark.parametrize("content", [b"1", b"null", b'{"jsonrpc":"2.0"}'])
 async def test_a_body_that_is_no_message_of_json_rpc_is_refused(
     version: str, content: bytes
 ) -> None:
@@ -67,6 +67,17 @@ async def test_a_body_that_is_no_message_of_json_rpc_is_refused(
     assert response.status_code == 400
     assert answer_of(response)["error"]["code"] in {-32600, -32602}
     assert answer_of(response).get("id") is None
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("content", [b"[]", b" \n[" + CALL + b"]", b"[" * 500_000])
+async def test_a_batch_is_refused_in_words(version: str, content: bytes) -> None:
+    response = await send(version, content)
+
+    assert response.status_code == 400
+    assert error_message_of(response) == (
+        "The body must be one message of JSON-RPC, not a batch of them."
+    )
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -33,11 +33,18 @@ def running(count: int = 1) -> TwoServices:
 class Connection:
     """A client's connection: sends one request, and can go away."""
 
-    def __init__(self, request: tuple[Json, dict[str, str]], *, body: bytes | None = None) -> None:
+    def __init__(
+        self,
+        request: tuple[Json, dict[str, str]],
+        *,
+        body: bytes | None = None,
+        reads: bool = True,
+    ) -> None:
         content, headers = request
+        self.reads = reads
         self.body = json.dumps(content).encode() if body is None else body
         self.is_whole = body is None
-        self.gone = asyncio.Event()
+        self.gone, self.rest = asyncio.Event(), asyncio.Event()
         self.is_sent = False
         self.received: list[Any] = []
         self.scope = {
@@ -53,16 +60,28 @@ class Connection:
 
     async def receive(self) -> Json:
         if self.is_sent:
-            await self.gone.wait()
+            await first_of(self.gone, self.rest)
+        if self.is_sent:
             return {"type": "http.disconnect"}
         self.is_sent = True
         return {"type": "http.request", "body": self.body, "more_body": not self.is_whole}
 
     async def send(self, message: Any) -> None:
+        if not self.reads:
+            await self.gone.wait()
         self.received.append(message)
 
     async def serve(self, app: HttpApp) -> None:
         await app(self.scope, self.receive, self.send)
+
+
+async def first_of(*events: asyncio.Event) -> None:
+    tasks = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 # How many
@@ -183,9 +202,9 @@ async def test_a_drain_without_requests_ends_at_once_and_another_one_too() -> No
         assert clock() == 0
 
 
-async def test_a_drain_ends_when_its_time_is_up() -> None:
+async def test_a_drain_does_not_wait_for_ever_for_a_client_that_does_not_read() -> None:
     async with running_app(running()) as app:
-        connection = Connection(call_of(MODERN_VERSION, "t-0"), body=b"{")
+        connection = Connection(call_of(MODERN_VERSION, "t-0"), reads=False)
         serving = asyncio.create_task(connection.serve(app))
         await asyncio.sleep(1)
         await app.drain(within_seconds=1.4)
@@ -193,6 +212,24 @@ async def test_a_drain_ends_when_its_time_is_up() -> None:
         assert clock() == 2.4
         connection.gone.set()
         await serving
+
+
+async def test_a_drain_does_not_wait_for_the_rest_of_a_request() -> None:
+    api = running()
+    request = call_of(MODERN_VERSION, "t-0")
+    async with running_app(api) as app:
+        connection = Connection(request, body=json.dumps(request[0]).encode()[:-1])
+        serving = asyncio.create_task(connection.serve(app))
+        await asyncio.sleep(1)
+        await app.drain(within_seconds=1.4)
+        assert clock() == 1
+        # Its rest comes after all.
+        connection.body, connection.is_whole, connection.is_sent = b"}", True, False
+        connection.rest.set()
+        await serving
+
+    assert connection.received[0]["status"] == 503
+    assert api.sent == []
 
 
 async def test_a_server_that_drains_turns_new_requests_away() -> None:

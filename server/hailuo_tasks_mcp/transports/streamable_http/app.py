@@ -21,6 +21,7 @@ from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.waits import Waits
 from hailuo_tasks_mcp.transports.streamable_http.bodies import (
     MAX_BODY_BYTES,
+    media_refusal,
     read_body,
     replayed,
 )
@@ -147,36 +148,31 @@ class HttpApp:
         await response(scope, receive, send)
 
     async def _on_mcp(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
-        if scope["method"] != "POST":
-            # Nothing is ever sent that was not asked for, so there is no stream to open by a GET.
-            response = _method_refusal("POST")
-        elif self._draining:
-            response = refusal(
-                503,
-                "This server is being stopped. Try again.",
-                {"retry-after": "1", "connection": "close"},
-            )
-        else:
-            caller = caller_of(headers, self._settings, self._options)
-            if isinstance(caller, Caller):
-                await self._serve(caller, scope, receive, send)
-                return
-            response = caller
-        await response(scope, receive, send)
-
-    async def _serve(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
+        checked = self._check_head(scope)
+        # Before the app counts the request, because a drain need not wait for what has not arrived.
+        body = checked if isinstance(checked, Response) else await read_body(scope, receive)
+        if self._draining and not isinstance(body, Response):
+            body = _stopping()
+        if isinstance(body, Response):
+            await body(scope, receive, send)
+            return
+        scope[_CALLER] = checked
         self._in_flight += 1
         try:
-            body = await read_body(Headers(scope=scope), receive)
-            if isinstance(body, Response):
-                await body(scope, receive, send)
-                return
-            scope[_CALLER] = caller
             await self._mcp(scope, replayed(body, receive), send)
         finally:
             self._in_flight -= 1
             self._idle.set()
+
+    def _check_head(self, scope: Scope) -> Caller | Response:
+        """Return who sent a request, or the response to one that is refused by its head."""
+        if scope["method"] != "POST":
+            # Nothing is ever sent that was not asked for, so there is no stream to open by a GET.
+            return _method_refusal("POST")
+        if self._draining:
+            return _stopping()
+        caller = caller_of(Headers(scope=scope), self._settings, self._options)
+        return caller if isinstance(caller, Response) else media_refusal(scope) or caller
 
     def _shown(self, scope: Scope) -> str:
         """Return a request as the log shows it, with the method of MCP and the tool, if known."""
@@ -197,3 +193,11 @@ def _alive() -> Response:
 
 def _method_refusal(allowed: str) -> Response:
     return refusal(405, f"Only {allowed} is answered here.", {"allow": allowed})
+
+
+def _stopping() -> Response:
+    return refusal(
+        503,
+        "This server is being stopped. Try again.",
+        {"retry-after": "1", "connection": "close"},
+    )

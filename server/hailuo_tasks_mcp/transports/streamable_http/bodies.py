@@ -2,11 +2,12 @@
 
 from codecs import BOM_UTF8
 
+from mcp.server.streamable_http import check_accept_headers
 from mcp_types import PARSE_ERROR
 from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Message, Receive
+from starlette.types import Message, Receive, Scope
 
 from hailuo_tasks_mcp.transports.jsonrpc import NotAMessageError, error, read_message
 from hailuo_tasks_mcp.transports.streamable_http.refusals import error_response, refusal
@@ -17,7 +18,22 @@ MAX_BODY_BYTES = 1 << 20
 _MAX_DISCARDED_BYTES = 1 << 24
 
 
-async def read_body(headers: Headers, receive: Receive) -> bytes | Response:
+def media_refusal(scope: Scope) -> Response | None:
+    """Return the response to a request of another media type than MCP's.
+
+    The SDK looks at these too, but has no words for each revision.
+    """
+    media_type = Headers(scope=scope).get("content-type", "").partition(";")[0]
+    if media_type.strip().lower() != "application/json":
+        return refusal(415, "The Content-Type must be application/json.")
+    if not all(check_accept_headers(Request(scope))):
+        return refusal(
+            406, "The Accept header must allow both application/json and text/event-stream."
+        )
+    return None
+
+
+async def read_body(scope: Scope, receive: Receive) -> bytes | Response:
     """Return the body of a request, or the response to one that is too long or no message.
 
     Raises:
@@ -27,7 +43,7 @@ async def read_body(headers: Headers, receive: Receive) -> bytes | Response:
     body = bytearray()
     received_bytes, more_body = 0, True
     # h11 has checked that it is a number.
-    if float(headers.get("content-length", "0")) > _MAX_DISCARDED_BYTES:
+    if float(Headers(scope=scope).get("content-length", "0")) > _MAX_DISCARDED_BYTES:
         return _too_long()
     while more_body and received_bytes <= _MAX_DISCARDED_BYTES:
         message = await receive()
