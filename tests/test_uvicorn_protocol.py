@@ -77,7 +77,7 @@ async def serving(
         await_started.set()
 
     server.startup = started  # type: ignore[method-assign]
-    task = asyncio.create_task(server._serve())
+    task = asyncio.create_task(server._serve())  # noqa: SLF001 - `serve` takes the signals
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             await await_started.wait()
@@ -234,7 +234,7 @@ async def test_a_client_that_does_not_read_its_response_is_cut_off() -> None:
         _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
         writer.write(whole(b"large"))
         await app.clients_gone.wait()
-        while server.server_state.connections:
+        while server.server_state.connections:  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0)
         writer.transport.abort()
 
@@ -249,7 +249,7 @@ async def test_a_client_that_reads_slowly_is_waited_for() -> None:
 async def test_connections_beyond_the_highest_number_are_told_so_and_many_more_are_closed() -> None:
     async with serving(App(), max_connections=3) as (port, server):
         held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(103)]
-        while len(server.server_state.connections) < 103:
+        while len(server.server_state.connections) < 103:  # noqa: ASYNC110 - likewise
             await asyncio.sleep(0)
         closed = await exchange(port)
         refused = [held.pop(), held.pop(50), held.pop(3)]

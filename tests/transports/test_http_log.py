@@ -7,13 +7,13 @@ import pytest
 from hailuo_tasks_mcp.transports.streamable_http.app import logger
 from http_app import (
     CALLER_TOKEN,
-    MODERN_VERSION,
     VERSIONS,
     call_of,
     client_of,
     post,
     running_app,
 )
+from stdio_process import MODERN_VERSION
 from two_services import TwoServices
 
 

@@ -11,7 +11,6 @@ from hailuo_tasks_mcp.tasks.waits import Waits
 from hailuo_tasks_mcp.transports.streamable_http.app import HttpApp
 from helpers import Json, clock
 from http_app import (
-    MODERN_VERSION,
     VERSIONS,
     call_of,
     client_of,
@@ -20,6 +19,7 @@ from http_app import (
     result_of,
     running_app,
 )
+from stdio_process import MODERN_VERSION
 from two_services import TwoServices
 
 
