@@ -5,17 +5,19 @@ import json
 import os
 import re
 import runpy
-import shlex
-import sysconfig
 import tomllib
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 from xml.etree import ElementTree as ET
 
+import httpx
 import pytest
 
+from documents import RUNNER, blocks, commands, own_command, serving_http, text_of, words
+from hailuo_tasks_mcp.cli.main import DEFAULT_HTTP_PORT
 from hailuo_tasks_mcp.cli.retrieve import ALL_SUCCEEDED, NOT_ALL_SUCCEEDED, STILL_RUNNING, USAGE
 from hailuo_tasks_mcp.cli.terminal import INTERRUPTED
 from hailuo_tasks_mcp.redaction import Redactor
@@ -35,9 +37,9 @@ DOCUMENTS = (
     *("CONTRIBUTING.md", "SECURITY.md", "AGENTS.md", "CHANGELOG.md", "benchmarks/README.md"),
     *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
 )
-RUNNER = ["uvx", "--from", "/path/to/hailuo-tasks-mcp", "hailuo-tasks-mcp"]
 
-# Commands that a test cannot run: they install, they need a host or Node.js, or they are the tests.
+# Commands that a test cannot run: they install, they need a host, Node.js or a cluster, or they are
+# the tests. What curl is to send is sent.
 NOT_RUN = {
     "make",
     "python3",
@@ -47,7 +49,14 @@ NOT_RUN = {
     "pre-commit",
     ".venv/bin/pytest",
     ".venv/bin/python",
+    "/opt/hailuo-tasks-mcp/bin/pip",
+    "curl",
+    "docker",
+    "kubectl",
 }
+
+# Where documents have a server over HTTP.
+URL = "https://tasks.example.com/mcp"
 
 # What README.zh-CN.md has and README.md has not: a mirror of PyPI, which is slow or out of reach
 # for many of its readers. Exactly this, and each as often as it stands here.
@@ -60,29 +69,6 @@ ONLY_IN_CHINESE: dict[str, list[Any]] = {
     "urls": [MIRROR, MIRROR],
     "variables": ["PIP_INDEX_URL", "UV_DEFAULT_INDEX"],
 }
-
-
-def text_of(document: str) -> str:
-    return (ROOT / document).read_text(encoding="utf-8")
-
-
-def blocks(document: str, language: str) -> list[str]:
-    """Return the fenced blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", text_of(document), re.MULTILINE | re.DOTALL)
-
-
-def commands(document: str) -> list[str]:
-    lines = [line for block in blocks(document, "sh") for line in block.splitlines()]
-    return [line for line in lines if line]
-
-
-def words(command: str) -> tuple[dict[str, str], list[str]]:
-    """Return the variables that a command is given, and its words."""
-    parts = shlex.split(command, comments=True)
-    given = 0
-    while "=" in parts[given]:
-        given += 1
-    return dict(part.split("=", 1) for part in parts[:given]), parts[given:]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -122,7 +108,7 @@ def server_entries(document: str) -> list[Any]:
     ],
 )
 def test_every_host_starts_the_same_command_with_the_token(document: str, count: int) -> None:
-    entries = server_entries(document)
+    entries = [entry for entry in server_entries(document) if "url" not in entry]
 
     assert len(entries) == count
     for entry in entries:
@@ -130,19 +116,55 @@ def test_every_host_starts_the_same_command_with_the_token(document: str, count:
         assert entry["env"].keys() == {"ACEDATACLOUD_API_TOKEN"}
 
 
+def test_every_host_sends_a_server_on_the_web_the_token() -> None:
+    entries = [entry for entry in server_entries("docs/hosts.md") if "url" in entry]
+
+    # Codex CLI, Cursor, VS Code, Cherry Studio.
+    assert len(entries) == 4
+    for entry in entries:
+        (header,) = (entry.get("http_headers") or entry["headers"]).items()
+        assert entry["url"] == URL
+        assert re.fullmatch(r"Bearer (YOUR-TOKEN|\$\{\w+:[\w-]+\})", header[1])
+        assert header[0] == "Authorization"
+
+
+def test_the_command_lines_of_hosts_add_a_server_on_the_web_with_the_token() -> None:
+    added = [words(command)[1] for command in commands("docs/hosts.md") if URL in command]
+
+    assert [host for host, *_ in added] == ["claude", "gemini", "codex"]
+    for host, *arguments in added:
+        if host == "codex":
+            assert arguments[arguments.index("--url") + 1] == URL
+            variable = arguments[arguments.index("--bearer-token-env-var") + 1]
+            assert variable == "ACEDATACLOUD_API_TOKEN"
+        else:
+            assert arguments[arguments.index("--transport") + 1] == "http"
+            header = arguments[arguments.index("--header") + 1]
+            assert header == "Authorization: Bearer YOUR-TOKEN"
+
+
 def test_vs_code_asks_for_the_token_and_hides_it() -> None:
     configs = [json.loads(block) for block in blocks("docs/hosts.md", "json")]
-    (config,) = [config for config in configs if "inputs" in config]
+    local, remote = [config for config in configs if "inputs" in config]
 
-    (prompt,) = config["inputs"]
-    assert (prompt["type"], prompt["password"]) == ("promptString", True)
-    token = config["servers"]["hailuo-tasks"]["env"]["ACEDATACLOUD_API_TOKEN"]
+    for config in (local, remote):
+        (prompt,) = config["inputs"]
+        assert (prompt["type"], prompt["password"]) == ("promptString", True)
+    (prompt,) = local["inputs"]
+    token = local["servers"]["hailuo-tasks"]["env"]["ACEDATACLOUD_API_TOKEN"]
     assert token == f"${{input:{prompt['id']}}}"
+    (prompt,) = remote["inputs"]
+    header = remote["servers"]["hailuo-tasks"]["headers"]["Authorization"]
+    assert header == f"Bearer ${{input:{prompt['id']}}}"
 
 
 @pytest.mark.parametrize("document", [*READMES, "docs/hosts.md"])
 def test_the_command_lines_of_hosts_add_the_same_command_with_the_token(document: str) -> None:
-    added = [words(command)[1] for command in commands(document) if " mcp add " in command]
+    added = [
+        words(command)[1]
+        for command in commands(document)
+        if " mcp add " in command and URL not in command
+    ]
 
     assert [host for host, *_ in added] == ["claude", "codex", "gemini"]
     for _, *arguments in added:
@@ -164,16 +186,6 @@ async def sandbox() -> AsyncIterator[str]:
         await serving
 
 
-def own_command(command: str) -> tuple[dict[str, str], list[str]] | None:
-    """Return a command of this package as it is run here; None for another program's."""
-    variables, parts = words(command)
-    for prefix in (RUNNER, ["hailuo-tasks-mcp"], [".venv/bin/hailuo-tasks-mcp"]):
-        if parts[: len(prefix)] == prefix:
-            installed = Path(sysconfig.get_path("scripts")) / "hailuo-tasks-mcp"
-            return variables, [str(installed), *parts[len(prefix) :]]
-    return None
-
-
 OWN = sorted(
     {command for document in DOCUMENTS for command in commands(document) if own_command(command)}
 )
@@ -190,8 +202,12 @@ def test_every_shell_command_is_run_or_known_to_need_more_than_this_machine(docu
         ), command
 
 
+# Those that run until they are stopped.
+SERVING = [command for command in OWN if "sandbox --port" in command or "serve --http" in command]
+
+
 @pytest.mark.real_time
-@pytest.mark.parametrize("command", [command for command in OWN if "sandbox --port" not in command])
+@pytest.mark.parametrize("command", [command for command in OWN if command not in SERVING])
 async def test_the_packages_own_commands_run_as_printed(command: str, sandbox: str) -> None:
     own = own_command(command)
     assert own
@@ -231,6 +247,42 @@ async def test_the_sandbox_starts_as_printed(command: str) -> None:
 
     assert first.startswith(b"SANDBOX of the Hailuo API at http://127.0.0.1:")
     assert err == b""
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("command", [command for command in OWN if "serve --http" in command])
+async def test_the_server_over_http_starts_as_printed(command: str, tmp_path: Path) -> None:
+    own = own_command(command)
+    assert own
+    variables, (_, *arguments) = own
+    if "ACEDATACLOUD_API_TOKEN" in variables:
+        # The placeholder of a token is refused.
+        variables["ACEDATACLOUD_API_TOKEN"] = SANDBOX_TOKEN
+    (tmp_path / "access-tokens").write_text("an-access-token-of-a-caller\n")
+
+    async with (
+        serving_http(arguments, tmp_path, **variables) as url,
+        httpx.AsyncClient() as client,
+    ):
+        response = await client.get(url.replace("/mcp", "/readyz"))
+
+    assert response.text == "ready\n"
+
+
+@pytest.mark.real_time
+async def test_the_request_by_curl_is_answered() -> None:
+    (command,) = [command for command in commands("docs/http.md") if command.startswith("curl")]
+    _, printed, *options = words(command)[1]
+    headers = [value.partition(": ") for flag, value in pairwise(options) if flag == "-H"]
+    (body,) = [value for flag, value in pairwise(options) if flag == "-d"]
+
+    async with serving_http(["serve", "--http", "--sandbox"]) as url, httpx.AsyncClient() as client:
+        response = await client.post(
+            url, content=body, headers={name: value for name, _, value in headers}
+        )
+
+    assert printed == f"http://127.0.0.1:{DEFAULT_HTTP_PORT}/mcp"
+    assert response.json()["result"]["structuredContent"]["state"] == "succeeded"
 
 
 @pytest.mark.real_time
