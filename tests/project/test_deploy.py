@@ -11,7 +11,8 @@ from documents import serving_http, text_of
 from hailuo_tasks_mcp.cli.main import DEFAULT_HTTP_PORT
 from hailuo_tasks_mcp.sandbox.app import SANDBOX_TOKEN
 from hailuo_tasks_mcp.settings import Settings
-from hailuo_tasks_mcp.transports.streamable_http.app import MAX_BODY_BYTES, MCP_PATH
+from hailuo_tasks_mcp.transports.streamable_http.app import MCP_PATH
+from hailuo_tasks_mcp.transports.streamable_http.bodies import MAX_BODY_BYTES
 from repository import ROOT
 
 FILES = ("Caddyfile", "nginx.conf", "hailuo-tasks-mcp.service", "Dockerfile", "kubernetes.yaml")

@@ -6,7 +6,7 @@ import pytest
 
 from documents import table, text_of
 from hailuo_tasks_mcp.cli.main import main
-from hailuo_tasks_mcp.transports.streamable_http.app import MAX_BODY_BYTES
+from hailuo_tasks_mcp.transports.streamable_http.bodies import MAX_BODY_BYTES
 from hailuo_tasks_mcp.transports.streamable_http.http_server import MAX_CONNECTIONS
 from hailuo_tasks_mcp.transports.streamable_http.metrics import Metrics
 from hailuo_tasks_mcp.transports.streamable_http.options import MIN_ACCESS_TOKEN_LENGTH
