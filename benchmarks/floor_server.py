@@ -25,9 +25,8 @@ from mcp_types import (
 ECHO = Tool(name="echo", description="Echo.", input_schema={"type": "object", "properties": {}})
 
 
-async def _list_tools(
-    _: ServerRequestContext, __: PaginatedRequestParams | None
-) -> ListToolsResult:
+async def list_tools(_: ServerRequestContext, __: PaginatedRequestParams | None) -> ListToolsResult:
+    """Return the one tool."""
     return ListToolsResult(tools=[ECHO])
 
 
@@ -55,7 +54,7 @@ async def _serve() -> None:
         text = await run_tool(params.arguments or {})
         return CallToolResult(content=[TextContent(type="text", text=text)])
 
-    server = Server("floor", on_list_tools=_list_tools, on_call_tool=call_tool)
+    server = Server("floor", on_list_tools=list_tools, on_call_tool=call_tool)
     async with stdio_server() as (read_stream, write_stream):
         await server.run(read_stream, write_stream, server.create_initialization_options())
 

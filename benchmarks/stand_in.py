@@ -3,15 +3,16 @@
     python benchmarks/stand_in.py [--delay-seconds 0.2]
 
 Prints its base URL and serves on 127.0.0.1 until its stdin ends. Every task is the documented one,
-finished; a batch has pages of 12 unless the request has `limit`, as in the API's contract.
-MiniMax H3, the other service, knows no task. `GET /` returns how many requests were received
-before.
+finished, but one whose id begins with `running` runs until `GET /end`. A batch has pages of 12
+unless the request has `limit`, as in the API's contract. MiniMax H3, the other service, knows no
+task. Each GET returns how many requests were received before.
 """
 
 import argparse
 import asyncio
 import json
 import sys
+import time
 from pathlib import Path
 
 PAGE_SIZE = 12
@@ -27,6 +28,7 @@ class StandIn(asyncio.Protocol):
     """One connection: reads requests, and responds to each after the delay."""
 
     requests = 0
+    runs_end = False
     delay_seconds = 0.0
 
     def __init__(self) -> None:
@@ -50,10 +52,11 @@ class StandIn(asyncio.Protocol):
                 return
             body, self._buffer = self._buffer[end + 4 : total], self._buffer[total:]
             if not body:
+                StandIn.runs_end = StandIn.runs_end or b" /end " in head
                 self._respond(b"%d" % StandIn.requests)
                 continue
             StandIn.requests += 1
-            content = _NOTHING if b" /minimax/" in head else response_body(body)
+            content = _NOTHING if b" /minimax/" in head else response_body(body, StandIn.runs_end)
             if self.delay_seconds:
                 loop = asyncio.get_running_loop()
                 loop.call_later(self.delay_seconds, self._respond, content)
@@ -65,17 +68,20 @@ class StandIn(asyncio.Protocol):
             self._transport.write(_HEAD % len(content) + content)
 
 
-def response_body(body: bytes) -> bytes:
+def response_body(body: bytes, runs_end: bool = False) -> bytes:
     """Return the body of the API's response to a request body."""
     payload = json.loads(body)
     if "ids" not in payload:
-        return _record(payload["id"])
+        return _record(payload["id"], runs_end)
     page = payload["ids"][: payload.get("limit", PAGE_SIZE)]
-    items = b",".join(map(_record, page))
+    items = b",".join(_record(task_id, runs_end) for task_id in page)
     return b'{"items":[%b],"count":%d}' % (items, len(page))
 
 
-def _record(task_id: str) -> bytes:
+def _record(task_id: str, runs_end: bool) -> bytes:
+    if task_id.startswith("running") and not runs_end:
+        now = int(time.time())
+        return b'{"id":"%b","created_at":%d,"started_at":%d}' % (task_id.encode(), now, now)
     return task_id.encode().join(_RECORD)
 
 
