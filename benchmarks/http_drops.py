@@ -109,5 +109,5 @@ async def _drop(case: DropsCase, server: HttpServer, drops: int) -> None:
 
 async def _until_closed(port: int, *, but: int = 0) -> None:
     """Wait until a server has closed all its connections, or all but so many."""
-    while connections_at(port) > but:
+    while connections_at(port) > but:  # noqa: ASYNC110 - nothing tells
         await asyncio.sleep(0.05)
