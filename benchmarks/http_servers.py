@@ -32,11 +32,11 @@ class HttpArm:
     environ: dict[str, str]
 
 
-def ours(command: str) -> HttpArm:
+def ours(*command: str) -> HttpArm:
     """Return this server, as it is started over HTTP."""
     return HttpArm(
         name="ours",
-        command=[command, "serve", "--http", "--port", "0"],
+        command=[*command, "serve", "--http", "--port", "0"],
         tool="retrieve_task",
         argument="task_id",
         environ={},
