@@ -94,7 +94,7 @@ def make_environments(bench: Path) -> None:
         subprocess.run([*pip, "install", *packages], check=True)  # noqa: S603 - ours
 
     install("ours", "--force-reinstall", "--no-deps", str(ROOT))
-    install("ours", str(ROOT))
+    install("ours", f"{ROOT}[metrics]")
     install("vendor", VENDOR)
     # With what makes httpx fastest.
     install("floor", f"mcp=={version_in(bench / 'ours', 'mcp')}", "httpx", "sniffio")

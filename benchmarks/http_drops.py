@@ -7,7 +7,7 @@ from random import Random
 
 from http_calls import token_of
 from http_servers import HttpArm, HttpServer, connections_at, port_of, requests_at, serving
-from http_wire import Caller, call_request, connect
+from http_wire import Caller, body_of, call_request, connect, fetch, get_request
 from stdio_driver import stand_in
 
 DROPS = 10_000
@@ -42,6 +42,7 @@ class DropsResult:
     Attributes:
         connections_left: that the server has not closed.
         files_left: more than before that are open, those to the API aside.
+        waits_left: calls that the server counts as waiting; None if it does not say.
         requests_left: to the platform, in six seconds after the last drop.
         more_mb: memory, in MB.
 
@@ -49,13 +50,15 @@ class DropsResult:
 
     connections_left: int
     files_left: int
+    waits_left: float | None
     requests_left: int
     more_mb: float
 
 
 async def measure_drops(case: DropsCase, drops: int = DROPS) -> DropsResult:
     """Start a server, drop connections, and return what is left of them."""
-    async with stand_in(0) as base_url, serving(case.arm, base_url) as server:
+    options = ["--metrics"] if case.arm.is_ours else []
+    async with stand_in(0) as base_url, serving(case.arm, base_url, *options) as server:
         api_port = port_of(base_url)
         await _drop(case, server, min(_WARM_UP_DROPS, drops))
         memory_mb = server.memory_mb()
@@ -67,9 +70,16 @@ async def measure_drops(case: DropsCase, drops: int = DROPS) -> DropsResult:
         return DropsResult(
             connections_left=connections_at(server.port),
             files_left=server.open_files() - connections_at(api_port) - files,
+            waits_left=await _waits(server.port) if case.arm.is_ours else None,
             requests_left=requests_left,
             more_mb=server.memory_mb() - memory_mb,
         )
+
+
+async def _waits(port: int) -> float:
+    """Return how many calls wait, as the server's metrics have it."""
+    metrics = body_of(await fetch(port, get_request(port, "/metrics")))
+    return float(metrics.partition(b"\nhailuo_tasks_waits ")[2].split()[0])
 
 
 async def _drop(case: DropsCase, server: HttpServer, drops: int) -> None:

@@ -80,9 +80,12 @@ class Results:
         ]
 
 
-def _cell(values: Sequence[float], digits: int) -> str:
+def _cell(values: Sequence[float | None], digits: int) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return ""
     middle, low, high = (
-        f"{value:.{digits}f}" for value in (statistics.median(values), min(values), max(values))
+        f"{value:.{digits}f}" for value in (statistics.median(known), min(known), max(known))
     )
     return middle if low == high else f"{middle} ({low} to {high})"
 
@@ -91,7 +94,7 @@ def bounds(results: Results) -> list[Bound]:
     """Return what is promised of this server, over the cases that were run."""
     found = []
     for case in results.rounds:
-        if case.arm.name != "ours":
+        if not case.arm.is_ours:
             continue
         if isinstance(case, WaitsCase):
             words = f"memory of a wait at {case.revision}, tokens: {case.tokens}, kB"
@@ -100,6 +103,7 @@ def bounds(results: Results) -> list[Bound]:
             for field, words, limit in (
                 ("connections_left", "connections left", 0),
                 ("files_left", "descriptors left", 0),
+                ("waits_left", "waits left", 0),
                 ("requests_left", "requests of waits left", 0),
                 ("more_mb", "more memory, MB", MAX_MORE_MB),
             ):
@@ -126,9 +130,9 @@ def tables(results: Results) -> str:
         ),
         DropsResult: (
             f"{DROPS:,} connections opened and dropped",
-            ("server", "revision", "connections left", "descriptors left",
+            ("server", "revision", "connections left", "descriptors left", "waits left",
              "requests of waits left", "more memory, MB"),
-            (0, 0, 0, 1),
+            (0, 0, 0, 0, 1),
         ),
     }  # fmt: skip
     texts = []

@@ -7,7 +7,7 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ class HttpArm:
     command: list[str]
     tool: str
     argument: str
-    environ: dict[str, str]
+    environ: dict[str, str] = field(default_factory=dict)
+    is_ours: bool = False
 
 
 def ours(*command: str) -> HttpArm:
@@ -39,7 +40,7 @@ def ours(*command: str) -> HttpArm:
         command=[*command, "serve", "--http", "--port", "0"],
         tool="retrieve_task",
         argument="task_id",
-        environ={},
+        is_ours=True,
     )
 
 
@@ -50,7 +51,6 @@ def floor(python: str) -> HttpArm:
         command=[python, str(HERE / "floor_http_server.py")],
         tool="echo",
         argument="text",
-        environ={},
     )
 
 

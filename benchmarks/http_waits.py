@@ -60,7 +60,7 @@ async def measure_waits(case: WaitsCase, waits: int = WAITS) -> WaitsResult:
 
     """
     limits = ("--max-waits-per-caller", str(waits), "--max-waits", str(waits))
-    options = limits if case.arm.name == "ours" else ()
+    options = limits if case.arm.is_ours else ()
     async with stand_in(0) as base_url, serving(case.arm, base_url, *options) as server:
         await _until_all(*(await _begin(case, server, _WARM_UP_WAITS, wait_seconds=1)))
         await server.until_idle()
