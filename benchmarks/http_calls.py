@@ -14,7 +14,7 @@ from stdio_driver import stand_in
 CALLERS = 32
 # Of which each caller asks for one after another, over and over.
 _IDS_OF_CALLER = 50
-_WARM_UP_SECONDS = 1.0
+WARM_UP_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ async def measure_calls(case: CallsCase, seconds: float) -> CallsResult:
     options = ["--workers", str(case.workers)] if case.workers > 1 else []
     async with stand_in(0) as base_url, serving(case.arm, base_url, *options) as server:
         callers = [_requests(case, server.port, number) for number in range(CALLERS)]
-        await _call(server.port, callers, _WARM_UP_SECONDS)
+        await _call(server.port, callers, WARM_UP_SECONDS)
         started, driver = time.perf_counter(), time.process_time()
         before = server.processor_seconds()
         took = await _call(server.port, callers, seconds)

@@ -11,7 +11,7 @@ from http_wire import Caller, body_of, call_request, connect, fetch, get_request
 from stdio_driver import stand_in
 
 DROPS = 10_000
-# One of each revision's kinds in turn, so there are as many of each.
+# In turn, so there are as many of each.
 POINTS = ("at once", "in a head", "in a body", "in a wait")
 _AT_ONCE = 100
 _TOKENS = 20
@@ -20,7 +20,7 @@ _MAX_PATIENCE_SECONDS = 0.2
 _DROPS_SECONDS = 120
 _SETTLE_SECONDS = 20
 # Longer than the longest pause of a wait that polls, so one that is left is seen.
-_WATCH_SECONDS = 6
+WATCH_SECONDS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,14 +64,17 @@ async def measure_drops(case: DropsCase, drops: int = DROPS) -> DropsResult:
         memory_mb = server.memory_mb()
         files = server.open_files() - connections_at(api_port)
         await _drop(case, server, drops)
+        # First, before this process opens connections of its own to look further.
+        connections_left = connections_at(server.port)
+        files_left = server.open_files() - connections_at(api_port) - files
+        waits_left = await _waits(server.port) if case.arm.is_ours else None
         requests = await requests_at(base_url)
-        await asyncio.sleep(_WATCH_SECONDS)
-        requests_left = await requests_at(base_url) - requests
+        await asyncio.sleep(WATCH_SECONDS)
         return DropsResult(
-            connections_left=connections_at(server.port),
-            files_left=server.open_files() - connections_at(api_port) - files,
-            waits_left=await _waits(server.port) if case.arm.is_ours else None,
-            requests_left=requests_left,
+            connections_left=connections_left,
+            files_left=files_left,
+            waits_left=waits_left,
+            requests_left=await requests_at(base_url) - requests,
             more_mb=server.memory_mb() - memory_mb,
         )
 

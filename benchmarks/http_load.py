@@ -124,9 +124,9 @@ def tables(results: Results) -> str:
         WaitsResult: (
             f"{WAITS:,} waits at once",
             ("server", "revision", "tokens", "memory of each, kB", "all sent after, s",
-             "requests until the tasks ended", "requests until all were told",
-             "all told after, s", "processor time, s"),
-            (1, 1, 0, 0, 2, 1),
+             "processor time, s", "requests until the tasks ended",
+             "requests until all were told", "all told after, s"),
+            (1, 1, 1, 0, 0, 2),
         ),
         DropsResult: (
             f"{DROPS:,} connections opened and dropped",

@@ -6,7 +6,9 @@ import re
 import subprocess
 import sys
 from asyncio.subprocess import PIPE
-from types import ModuleType
+from io import BytesIO
+from random import Random
+from types import ModuleType, SimpleNamespace
 
 import httpx
 import pytest
@@ -14,16 +16,18 @@ import pytest
 from hailuo_tasks_mcp.api.client import open_client
 from hailuo_tasks_mcp.api.services import HAILUO
 from hailuo_tasks_mcp.tasks.states import classify
-from helpers import TIMEOUT_SECONDS, look_up_one, settings, task_ids
+from helpers import TIMEOUT_SECONDS, Json, look_up_one, settings, task_ids
 from repository import ROOT
 
 BENCHMARKS = ROOT / "benchmarks"
 
 
 @pytest.mark.real_time
-def test_the_soak_passes_with_100_calls_by_each_route() -> None:
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+def test_the_soak_passes_with_100_calls_by_each_route(transport: str) -> None:
+    options = ("--calls", "300", "--seconds", "60", "--transport", transport)
     result = subprocess.run(  # noqa: S603 - ours
-        [sys.executable, str(BENCHMARKS / "soak.py"), "--calls", "300", "--seconds", "60"],
+        [sys.executable, str(BENCHMARKS / "soak.py"), *options],
         capture_output=True,
         text=True,
         check=False,
@@ -104,6 +108,9 @@ async def test_the_stand_in_responds_as_the_api_does_and_counts_requests() -> No
             payload = {"action": "retrieve_batch", "ids": task_ids(50)}
             page = (await http.post("/hailuo/tasks", json=payload)).json()
             requests = (await http.get("/")).text
+            runs = [await look_up_one(client, "running-1")]
+            await http.get("/end")
+            runs.append(await look_up_one(client, "running-1"))
         process.stdin.close()
         await process.wait()
 
@@ -112,6 +119,7 @@ async def test_the_stand_in_responds_as_the_api_does_and_counts_requests() -> No
     # Of a batch without a limit, only the first page.
     assert len(page["items"]) == 12
     assert requests == "4"
+    assert [classify(run) for run in runs] == ["processing", "succeeded"]
 
 
 @pytest.fixture
@@ -136,3 +144,108 @@ def test_a_bound_that_does_not_hold_is_printed_as_such(
     compare: ModuleType, values: list[float], at_least: bool, verdict: str
 ) -> None:
     assert compare.Bound("It", values, 1, at_least).row().endswith(f" | {verdict} |")
+
+
+class Told:
+    """A driver whose server answers every call with the same message."""
+
+    def __init__(self, message: Json) -> None:
+        self.message = message
+
+    async def ask(self, *_: object) -> Json:
+        return self.message
+
+
+async def test_the_soak_finds_what_belongs_to_another_caller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    soak = importlib.import_module("soak")
+    owner_of = importlib.import_module("soak_api").owner_of
+    other = {"content": [{"text": f"Ask again in 3 s ({owner_of('b')})"}], "isError": True}
+    own = {"content": [{"text": f"Ask again in 3 s ({owner_of('a')})"}], "isError": True}
+    verdicts = []
+    for result in (other, own):
+        calls = soak.Calls(Told({"result": result}), ["a"], Random(1))  # noqa: S311 - no secret
+        monkeypatch.setattr(soak, "pick_call", lambda *_: ({}, {"t": "succeeded"}))
+        verdicts.append(await calls.call("a", 1))
+
+    assert verdicts == ["ANOTHER'S", "error told"]
+
+
+def test_the_soak_finds_a_part_of_a_token_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    soak = importlib.import_module("soak")
+    log = BytesIO(b"2026-01-01 0:00 INFO a: soak-secret-0\n2026-01-01 0:00 ERROR a: b\n")
+
+    assert soak.secret_lines(log) == 1
+    assert capsys.readouterr().err == "2026-01-01 0:00 ERROR a: b\n"
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Return the parts of the load over HTTP, with short pauses."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    names = ("calls", "waits", "drops", "servers", "wire", "load")
+    load = SimpleNamespace(**{name: importlib.import_module(f"http_{name}") for name in names})
+    monkeypatch.setattr(load.calls, "WARM_UP_SECONDS", 0.1)
+    monkeypatch.setattr(load.waits, "HOLD_SECONDS", 0.1)
+    monkeypatch.setattr(load.drops, "WATCH_SECONDS", 0.1)
+    load.ours = load.servers.ours(sys.executable, "-m", "hailuo_tasks_mcp")
+    load.floor = load.servers.floor(sys.executable)
+    return load
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("revision", ["2026-07-28", "2025-06-18"])
+async def test_the_load_over_http_is_answered(load: SimpleNamespace, revision: str) -> None:
+    for arm in (load.ours, load.floor):
+        case = load.calls.CallsCase(arm=arm, workers=2, revision=revision, tokens=32)
+        result = await load.calls.measure_calls(case, 0.5)
+
+        # Else the driver is what is measured.
+        assert 0 < result.driver_share < 1
+        assert 0 < result.p50_ms <= result.p99_ms
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("revision", ["2026-07-28", "2025-06-18"])
+async def test_waits_over_http_are_told_with_few_requests(
+    load: SimpleNamespace, revision: str
+) -> None:
+    case = load.waits.WaitsCase(arm=load.ours, revision=revision, tokens=2)
+    result = await load.waits.measure_waits(case, 60)
+
+    # Twice 60 look-ups; those of each token go out together.
+    assert 4 <= result.requests + result.last_requests < 30
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("revision", ["2026-07-28", "2025-06-18"])
+async def test_dropped_connections_leave_nothing(load: SimpleNamespace, revision: str) -> None:
+    case = load.drops.DropsCase(arm=load.ours, revision=revision)
+    result = await load.drops.measure_drops(case, 100)
+
+    left = (result.connections_left, result.files_left, result.waits_left, result.requests_left)
+    assert left == (0, 0, 0, 0)
+
+
+def test_a_bound_over_http_that_does_not_hold_is_printed_as_such(load: SimpleNamespace) -> None:
+    results = load.load.Results()
+    for revision, kb_each in (("2026-07-28", 61.0), ("2025-06-18", 61.0)):
+        case = load.waits.WaitsCase(arm=load.ours, revision=revision, tokens=1)
+        results.rounds[case] = [load.waits.WaitsResult(kb_each, 1.0, 1.0)]
+
+    verdicts = [line.split(" | ")[-1] for line in load.load.tables(results).splitlines()[-2:]]
+
+    assert verdicts == ["NO |", "yes |"]
+
+
+def test_a_response_of_events_in_chunks_is_read(load: SimpleNamespace) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+    chunks = b'2\r\n: \r\n10\r\n\r\ndata: {"id": 1\r\n5\r\n}\r\n\r\n\r\n0\r\n\r\n'
+    response = head + b"transfer-encoding: chunked\r\n\r\n" + chunks
+
+    assert load.wire.messages_of(response) == [{"id": 1}]
