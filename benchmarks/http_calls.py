@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from statistics import quantiles
 
 from http_servers import HttpArm, serving
-from http_wire import Caller, call_request, connect
+from http_wire import Caller, Connection, call_request, connect
 from stdio_driver import stand_in
 
 CALLERS = 32
 # Of which each caller asks for one after another, over and over.
 _IDS_OF_CALLER = 50
 WARM_UP_SECONDS = 1.0
+# Of a burst of new connections, one worker may take all.
+_CONNECT_PAUSE_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +67,17 @@ async def measure_calls(case: CallsCase, seconds: float) -> CallsResult:
     """
     options = ["--workers", str(case.workers)] if case.workers > 1 else []
     async with stand_in(0) as base_url, serving(case.arm, base_url, *options) as server:
-        callers = [_requests(case, server.port, number) for number in range(CALLERS)]
-        await _call(server.port, callers, WARM_UP_SECONDS)
+        callers = []
+        for number in range(CALLERS):
+            callers.append((await connect(server.port), _requests(case, server.port, number)))
+            await asyncio.sleep(_CONNECT_PAUSE_SECONDS)
+        await _call(callers, WARM_UP_SECONDS)
         started, driver = time.perf_counter(), time.process_time()
         before = server.processor_seconds()
-        took = await _call(server.port, callers, seconds)
+        took = await _call(callers, seconds)
         elapsed = time.perf_counter() - started
+        for connection, _ in callers:
+            connection.close()
         hundredths = quantiles(took, n=100)
         return CallsResult(
             calls_per_second=len(took) / elapsed,
@@ -89,15 +96,14 @@ def _requests(case: CallsCase, port: int, number: int) -> list[tuple[bytes, byte
 
 
 async def _call(
-    port: int, callers: Iterable[list[tuple[bytes, bytes]]], seconds: float
+    callers: Iterable[tuple[Connection, list[tuple[bytes, bytes]]]], seconds: float
 ) -> list[float]:
     """Have each caller make one call after another; return how long each took, in seconds."""
     clock = time.perf_counter
     end = clock() + seconds
     took: list[float] = []
 
-    async def work(requests: list[tuple[bytes, bytes]]) -> None:
-        connection = await connect(port)
+    async def work(connection: Connection, requests: list[tuple[bytes, bytes]]) -> None:
         for request, expected in itertools.cycle(requests):
             started = clock()
             if started >= end:
@@ -106,10 +112,9 @@ async def _call(
             took.append(clock() - started)
             if expected not in response or b'"isError":true' in response:
                 raise RuntimeError(f"not an answer to {expected!r}: {response[:2000]!r}")
-        connection.close()
 
     # A call in flight at the end may take as long as the API.
     async with asyncio.timeout(seconds + 60), asyncio.TaskGroup() as group:
-        for requests in callers:
-            group.create_task(work(requests))
+        for connection, requests in callers:
+            group.create_task(work(connection, requests))
     return took
