@@ -118,17 +118,16 @@ def _check_exposure(options: argparse.Namespace) -> None:
             "--access-token-file is for --shared-token; without that, each caller sends a token of "
             "their own"
         )
-    if is_loopback(options.host):
-        return
-    if not options.allowed_host:
+    if not options.allowed_host and not is_loopback(options.host):
         raise SettingsError(
             f"--host {options.host} can be reached from other machines, so --allowed-host must "
             "say by which name, such as tasks.example.com"
         )
-    if options.shared_token and options.access_token_file is None:
+    # Where there is another name, a proxy takes it here from other machines.
+    if options.allowed_host and options.shared_token and options.access_token_file is None:
         raise SettingsError(
-            f"--shared-token lets whoever reaches --host {options.host} use your token, so it "
-            "needs --access-token-file there"
+            "--shared-token lets whoever reaches this server use your token, so it needs "
+            "--access-token-file, unless --host and all names are this machine's own"
         )
 
 
