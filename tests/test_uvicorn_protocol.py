@@ -1,6 +1,7 @@
 """What bounds a connection of a client: slow ones, ones that do not read, and too many of them."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -52,14 +53,11 @@ class App:
 
 
 @asynccontextmanager
-async def serving(
-    app: ASGIApp, max_connections: int = 100, **options: Any
-) -> AsyncIterator[tuple[int, uvicorn.Server]]:
+async def serving(app: ASGIApp, max_connections: int = 1_000, **options: Any) -> AsyncIterator[int]:
     """Serve an app on a loopback port; yield the port."""
     config = uvicorn.Config(
         app,
         http=partial(BoundedProtocol, max_connections=max_connections),  # type: ignore[arg-type]
-        port=0,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -69,22 +67,14 @@ async def serving(
         **options,
     )
     server = uvicorn.Server(config)
-    await_started = asyncio.Event()
-    startup = server.startup
-
-    async def started(sockets: Any = None) -> None:
-        await startup(sockets)
-        await_started.set()
-
-    server.startup = started  # type: ignore[method-assign]
-    task = asyncio.create_task(server._serve())  # noqa: SLF001 - `serve` takes the signals
-    try:
-        async with asyncio.timeout(TIMEOUT_SECONDS):
-            await await_started.wait()
-            yield server.servers[0].sockets[0].getsockname()[1], server
-    finally:
-        server.should_exit = True
-        await task
+    with socket.create_server(("127.0.0.1", 0), backlog=1_024) as listener:
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await task
 
 
 async def exchange(port: int, *parts: bytes) -> bytes:
@@ -117,7 +107,7 @@ def _nothing_is_logged(caplog: pytest.LogCaptureFixture) -> Any:
 
 
 async def test_requests_are_answered_one_after_another_on_a_connection() -> None:
-    async with serving(App()) as (port, _):
+    async with serving(App()) as port:
         answer = await exchange(port, whole() + whole(), LAST)
 
     assert answer.count(b"HTTP/1.1 200 OK") == 3
@@ -138,7 +128,7 @@ async def test_requests_are_answered_one_after_another_on_a_connection() -> None
 @pytest.mark.parametrize("before", [b"", whole()], ids=["first", "after another"])
 async def test_a_slow_request_is_told_so_and_cut_off(before: bytes, begun: bytes) -> None:
     """Also if its beginning comes together with the request before it."""
-    async with serving(App(), timeout_keep_alive=1) as (port, _):
+    async with serving(App(), timeout_keep_alive=1) as port:
         answer = await exchange(port, before + begun)
 
     assert answer.count(b" 200 OK") == bool(before)
@@ -150,14 +140,14 @@ async def test_a_slow_request_is_told_so_and_cut_off(before: bytes, begun: bytes
 @pytest.mark.usefixtures("short_times")
 async def test_the_app_learns_that_a_slow_request_is_cut_off() -> None:
     app = App()
-    async with serving(app) as (port, _):
+    async with serving(app) as port:
         await exchange(port, HEAD % b"read" + b"Content-Length: 9\r\n\r\nhalf")
         await app.clients_gone.wait()
 
 
 @pytest.mark.usefixtures("short_times")
 async def test_a_body_that_nobody_reads_is_cut_off_too() -> None:
-    async with serving(App()) as (port, _):
+    async with serving(App()) as port:
         answer = await exchange(port, HEAD % b"any" + b"Content-Length: 99\r\n\r\nhalf")
 
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
@@ -166,7 +156,7 @@ async def test_a_body_that_nobody_reads_is_cut_off_too() -> None:
 
 @pytest.mark.usefixtures("short_times")
 async def test_a_request_answered_before_its_body_came_leaves_a_usable_connection() -> None:
-    async with serving(App()) as (port, _):
+    async with serving(App()) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(HEAD % b"any" + b"Content-Length: 2\r\n\r\n")
         assert (await reader.readuntil(b"answered")).startswith(b"HTTP/1.1 200 OK")
@@ -183,7 +173,7 @@ async def test_a_request_answered_before_its_body_came_leaves_a_usable_connectio
 
 
 async def test_an_idle_connection_is_closed_also_after_a_body_that_nobody_read() -> None:
-    async with serving(App(), timeout_keep_alive=0.2) as (port, _):
+    async with serving(App(), timeout_keep_alive=0.2) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(HEAD % b"any" + b"Content-Length: 2\r\n\r\n")
         await reader.readuntil(b"answered")
@@ -195,7 +185,7 @@ async def test_an_idle_connection_is_closed_also_after_a_body_that_nobody_read()
 @pytest.mark.parametrize("path", [b"any", b"read", b"large"])
 async def test_chunks_that_are_none_are_no_traceback(path: bytes) -> None:
     head = HEAD % path + b"Transfer-Encoding: chunked\r\n\r\n"
-    async with serving(App()) as (port, _):
+    async with serving(App()) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(head)
         if path != b"read":
@@ -220,7 +210,7 @@ async def test_chunks_that_are_none_are_no_traceback(path: bytes) -> None:
     ids=["TLS", "nonsense", "long header", "many headers", "no length", "lengths", "no host"],
 )
 async def test_what_is_not_http_is_told_so(sent: bytes) -> None:
-    async with serving(App()) as (port, _):
+    async with serving(App()) as port:
         answer = await exchange(port, sent)
 
     assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
@@ -230,27 +220,23 @@ async def test_what_is_not_http_is_told_so(sent: bytes) -> None:
 @pytest.mark.usefixtures("short_times")
 async def test_a_client_that_does_not_read_its_response_is_cut_off() -> None:
     app = App()
-    async with serving(app) as (port, server):
+    async with serving(app) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
         writer.write(whole(b"large"))
         await app.clients_gone.wait()
-        while server.server_state.connections:  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0)
         writer.transport.abort()
 
 
 async def test_a_client_that_reads_slowly_is_waited_for() -> None:
-    async with serving(App()) as (port, _):
+    async with serving(App()) as port:
         answer = await exchange(port, whole(b"large", b"Connection: close\r\n"))
 
     assert len(answer) > 30_000_000
 
 
 async def test_connections_beyond_the_highest_number_are_told_so_and_many_more_are_closed() -> None:
-    async with serving(App(), max_connections=3) as (port, server):
+    async with serving(App(), max_connections=3) as port:
         held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(103)]
-        while len(server.server_state.connections) < 103:  # noqa: ASYNC110 - likewise
-            await asyncio.sleep(0)
         closed = await exchange(port)
         refused = [held.pop(), held.pop(50), held.pop(3)]
         answers = []
@@ -272,6 +258,6 @@ async def test_connections_beyond_the_highest_number_are_told_so_and_many_more_a
 
 
 async def test_there_is_room_again_once_connections_are_closed() -> None:
-    async with serving(App(), max_connections=3) as (port, _):
+    async with serving(App(), max_connections=3) as port:
         for _ in range(10):
             assert b" 200 OK" in await exchange(port, LAST)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from hailuo_tasks_mcp.sandbox import server
+from hailuo_tasks_mcp import uvicorn_protocol
 from hailuo_tasks_mcp.sandbox.app import create_sandbox
 from hailuo_tasks_mcp.sandbox.hailuo import Hailuo
 from hailuo_tasks_mcp.sandbox.server import bind_sandbox, sandbox_server
@@ -157,7 +157,7 @@ async def exchange(port: int, *parts: bytes) -> bytes:
 async def test_a_request_that_does_not_come_to_its_end_is_cut_off(
     begun: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.1)
+    monkeypatch.setattr(uvicorn_protocol, "REQUEST_SECONDS", 0.1)
 
     async with served() as port:
         await asyncio.gather(*(exchange(port, begun) for _ in range(8)))
@@ -170,7 +170,7 @@ async def test_a_request_that_does_not_come_to_its_end_is_cut_off(
 
 @pytest.mark.real_time
 async def test_an_endless_body_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.1)
+    monkeypatch.setattr(uvicorn_protocol, "REQUEST_SECONDS", 0.1)
 
     async with served() as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port)

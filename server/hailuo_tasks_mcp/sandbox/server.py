@@ -1,12 +1,10 @@
 """Serves the sandbox over HTTP on 127.0.0.1."""
 
-import asyncio
 import socket
+from functools import partial
 
-import h11
 import uvicorn
 from starlette.applications import Starlette
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from hailuo_tasks_mcp.installation import own_command, shell_command
 from hailuo_tasks_mcp.sandbox.app import SANDBOX_TOKEN, create_sandbox
@@ -25,40 +23,9 @@ from hailuo_tasks_mcp.sandbox.tasks import (
     SUCCEEDED_H3_TASK_ID,
 )
 from hailuo_tasks_mcp.settings import BASE_URL_VARIABLE, TOKEN_VARIABLE
+from hailuo_tasks_mcp.uvicorn_protocol import MAX_HEAD_BYTES, BoundedProtocol
 
 MAX_CONNECTIONS = 100
-MAX_HEAD_BYTES = 16_000
-REQUEST_SECONDS = 10.0
-"""How long a request may take to arrive, its body included."""
-
-
-class _Protocol(H11Protocol):
-    """Ends a connection on which a request takes too long; uvicorn bounds only the pause before."""
-
-    _timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._watch()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._watch()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop()
-        super().connection_lost(exc)
-
-    def _watch(self) -> None:
-        if self.conn.their_state is h11.DONE:
-            self._stop()
-        elif self._timer is None:
-            self._timer = self.loop.call_later(REQUEST_SECONDS, self.transport.abort)
-
-    def _stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
 
 def bind_sandbox(port: int) -> socket.socket:
@@ -80,14 +47,13 @@ def sandbox_server(app: Starlette) -> uvicorn.Server:
     """Return the HTTP server for a sandbox, which logs errors only."""
     config = uvicorn.Config(
         app,
-        http=_Protocol,
+        http=partial(BoundedProtocol, max_connections=MAX_CONNECTIONS),  # type: ignore[arg-type]
         ws="none",
         log_config=None,
         lifespan="off",
         # A warning for each malformed request would let anyone fill the terminal.
         log_level="error",
         proxy_headers=False,
-        limit_concurrency=MAX_CONNECTIONS,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
     )
     return uvicorn.Server(config)
