@@ -18,6 +18,20 @@ from hailuo_tasks_mcp.settings import VARIABLES
 SERVE = "serve"
 DEFAULT_SANDBOX_PORT = 8787
 DEFAULT_HTTP_PORT = 8788
+# What `serve --http` takes for an option that is not given.
+HTTP_DEFAULTS: dict[str, Any] = {
+    "host": "127.0.0.1",
+    "port": DEFAULT_HTTP_PORT,
+    "workers": 1,
+    "allowed_host": (),
+    "allowed_origin": (),
+    "shared_token": False,
+    "access_token_file": None,
+    "max_waits_per_caller": 50,
+    "max_waits": 1000,
+    "metrics": False,
+    "listen_fd": None,
+}
 _HIGHEST_PORT = 65535
 _HIGHEST_COUNT = 10_000
 # Those that `config` knows; here, so that `--help` loads no command.
@@ -45,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     closed_streams = open_closed_streams()
     with output_errors_told():
-        options = _parser().parse_args(argv)
+        options = _parsed(argv)
         from hailuo_tasks_mcp.cli.terminal import INTERRUPTED
 
         options.closed_streams = closed_streams
@@ -59,6 +73,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exit_code
     # Not all of the output could be written.
     return 1
+
+
+def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return the options of a command line; wrong usage ends the process."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.command == SERVE:
+        for name, default in HTTP_DEFAULTS.items():
+            if getattr(options, name, None) is None:
+                setattr(options, name, default)
+            elif not options.http:
+                # It would serve over stdio, to nobody.
+                parser.error(f"--{name.replace('_', '-')} is for serve --http")
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -145,40 +173,36 @@ def _add_http_options(serve: argparse.ArgumentParser) -> None:
     http = serve.add_argument_group("with --http")
     http.add_argument(
         "--host",
-        default="127.0.0.1",
         help="address to listen at; any but this machine's own needs --allowed-host "
-        "(default: %(default)s)",
+        f"(default: {HTTP_DEFAULTS['host']})",
     )
     http.add_argument(
         "--port",
         type=_port,
-        default=DEFAULT_HTTP_PORT,
-        help="port to listen at, 0 for any free one (default: %(default)s)",
+        help=f"port to listen at, 0 for any free one (default: {HTTP_DEFAULTS['port']})",
     )
     http.add_argument(
         "--workers",
         type=_count,
-        default=1,
         metavar="N",
-        help="how many processes serve (default: %(default)s)",
+        help=f"how many processes serve (default: {HTTP_DEFAULTS['workers']})",
     )
     http.add_argument(
         "--allowed-host",
         action="append",
-        default=[],
         metavar="NAME",
         help="name, with or without a port, by which clients reach it; may be repeated",
     )
     http.add_argument(
         "--allowed-origin",
         action="append",
-        default=[],
         metavar="ORIGIN",
         help="origin of web pages that may use it, as https://example.com; may be repeated",
     )
     http.add_argument(
         "--shared-token",
-        action="store_true",
+        action="store_const",
+        const=True,
         help="use the token of the environment for all callers",
     )
     http.add_argument(
@@ -189,21 +213,20 @@ def _add_http_options(serve: argparse.ArgumentParser) -> None:
     http.add_argument(
         "--max-waits-per-caller",
         type=_count,
-        default=50,
         metavar="N",
         help="how many calls of one caller may wait at a time, in each process "
-        "(default: %(default)s)",
+        f"(default: {HTTP_DEFAULTS['max_waits_per_caller']})",
     )
     http.add_argument(
         "--max-waits",
         type=_count,
-        default=1000,
         metavar="N",
-        help="how many calls of all callers may (default: %(default)s)",
+        help=f"how many calls of all callers may (default: {HTTP_DEFAULTS['max_waits']})",
     )
     http.add_argument(
         "--metrics",
-        action="store_true",
+        action="store_const",
+        const=True,
         help="serve GET /metrics for Prometheus, without ids, tokens and prompts",
     )
     http.add_argument("--listen-fd", type=int, help=argparse.SUPPRESS)
