@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from hailuo_tasks_mcp.observer import Observer
 from hailuo_tasks_mcp.server import create_server
 from hailuo_tasks_mcp.tasks.waits import Waits
 from hailuo_tasks_mcp.transports.streamable_http.app import HttpApp, caller_of_request
@@ -29,6 +30,7 @@ async def running_app(
     waits: Waits | None = None,
     *,
     pages: Any = None,
+    observer: Observer | None = None,
     **changes: Any,
 ) -> AsyncIterator[HttpApp]:
     """Run the app of a server whose look-ups go to `api`."""
@@ -40,6 +42,7 @@ async def running_app(
         caller_of=caller_of_request,
         reader="remote_shared" if shared else "remote",
         waits=waits,
+        observer=observer,
         now=lambda: NOW + clock(),
     )
     app = HttpApp(server, settings(**changes), options, waits=waits, pages=pages)

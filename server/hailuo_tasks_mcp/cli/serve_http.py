@@ -145,7 +145,9 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise SettingsError(f"{host}, port {port}: {error.strerror}") from None
+        # Of which the address is said again.
+        reason = str(error.strerror).partition(" (while")[0]
+        raise SettingsError(f"{host}, port {port}: {reason}") from None
 
 
 def _how_to_use(listener: socket.socket, http_options: HttpOptions) -> str:
