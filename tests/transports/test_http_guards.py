@@ -214,7 +214,8 @@ async def test_there_is_nothing_elsewhere(path: str, method: str) -> None:
 
     assert response.status_code == 404
     if method != "HEAD":
-        assert error_message_of(response) == "There is nothing here. MCP is served at /mcp."
+        message = error_message_of(response)
+        assert message.startswith("There is nothing here. MCP is served at /mcp, without OAuth.")
 
 
 # Probes

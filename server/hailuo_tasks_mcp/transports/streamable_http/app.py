@@ -13,7 +13,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hailuo_tasks_mcp.api.client import Api
 from hailuo_tasks_mcp.callers import Caller
@@ -25,7 +25,10 @@ from hailuo_tasks_mcp.transports.streamable_http.bodies import (
     read_body,
     replayed,
 )
-from hailuo_tasks_mcp.transports.streamable_http.credentials import caller_of
+from hailuo_tasks_mcp.transports.streamable_http.credentials import (
+    caller_of,
+    how_to_send_a_token,
+)
 from hailuo_tasks_mcp.transports.streamable_http.guards import (
     head_refusal,
     host_refusal,
@@ -87,6 +90,10 @@ class HttpApp:
             transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
         )
         self._with_cors = with_cors(self._on_mcp, options, ["POST"])
+        # After a 401, some clients look for OAuth, and show their user what they then get.
+        missing = f"There is nothing here. MCP is served at {MCP_PATH}, without OAuth."
+        elsewhere = refusal(404, f"{missing} {how_to_send_a_token(options)}".rstrip())
+        self._elsewhere = with_cors(elsewhere, options, ["GET", "POST"])
         self._pages = {"/livez": _alive, "/readyz": self._ready, **(pages or {})}
         self._in_flight = 0
         self._draining = False
@@ -133,6 +140,7 @@ class HttpApp:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, method, headers = scope["path"], scope["method"], Headers(scope=scope)
+        response: ASGIApp | None
         response = head_refusal(scope) or origin_refusal(headers, self._options)
         if response is None and path == MCP_PATH:
             # Not of the pages: a probe knows this server by its address alone.
@@ -144,7 +152,7 @@ class HttpApp:
             is_read = method in {"GET", "HEAD"}
             response = self._pages[path]() if is_read else _method_refusal("GET, HEAD")
         elif response is None:
-            response = refusal(404, f"There is nothing here. MCP is served at {MCP_PATH}.")
+            response = self._elsewhere
         await response(scope, receive, send)
 
     async def _on_mcp(self, scope: Scope, receive: Receive, send: Send) -> None:

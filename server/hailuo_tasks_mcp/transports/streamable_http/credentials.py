@@ -38,7 +38,7 @@ def caller_of(headers: Headers, settings: Settings, options: HttpOptions) -> Cal
         options: whether it is, and what a caller must send then.
 
     """
-    if options.shared_token and not options.access_tokens:
+    if not _asks_for_token(options):
         return Caller(settings.api_token)
     try:
         token = _bearer_token(headers)
@@ -50,6 +50,18 @@ def caller_of(headers: Headers, settings: Settings, options: HttpOptions) -> Cal
     if not _is_one_of(digest, options):
         return _unauthorized("This access token is not known here", options, invalid=True)
     return Caller(settings.api_token, digest.hex(), (token,))
+
+
+def how_to_send_a_token(options: HttpOptions) -> str:
+    """Return the words for whoever sets a client up; empty if callers need no token."""
+    if not _asks_for_token(options):
+        return ""
+    wanted = _ACCESS_TOKEN if options.shared_token else _OWN_TOKEN
+    return f"With every request send {wanted}. {_CLIENTS}"
+
+
+def _asks_for_token(options: HttpOptions) -> bool:
+    return not options.shared_token or bool(options.access_tokens)
 
 
 def _bearer_token(headers: Headers) -> str:
@@ -80,10 +92,9 @@ def _is_one_of(digest: bytes, options: HttpOptions) -> bool:
 
 
 def _unauthorized(problem: str, options: HttpOptions, *, invalid: bool) -> Response:
-    wanted = _ACCESS_TOKEN if options.shared_token else _OWN_TOKEN
     challenge = 'Bearer realm="hailuo-tasks-mcp"' + (', error="invalid_token"' if invalid else "")
     return refusal(
         401,
-        f"{problem}. With every request send {wanted}. {_CLIENTS}",
+        f"{problem}. {how_to_send_a_token(options)}",
         {"www-authenticate": challenge},
     )

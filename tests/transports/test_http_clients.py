@@ -1,0 +1,71 @@
+"""What clients of MCP that are in use do over HTTP, and what their users are told."""
+
+import httpx
+import pytest
+
+from hailuo_tasks_mcp.transports.streamable_http.options import HttpOptions
+from helpers import Json
+from http_app import client_of, error_message_of, running_app
+from two_services import TwoServices
+
+PAGE = "https://app.example.com"
+OWN = HttpOptions(allowed_origins=(PAGE,))
+SHARED = HttpOptions(shared_token=True, access_tokens=("an-access-token-of-the-team",))
+OPEN = HttpOptions(shared_token=True)
+REGISTRATION: Json = {"client_name": "A client", "redirect_uris": ["http://localhost/callback"]}
+
+
+async def register(options: HttpOptions, **headers: str) -> httpx.Response:
+    """Do what clients do after a 401: register for OAuth, with the path that they guess."""
+    async with running_app(TwoServices(), options) as app, client_of(app) as client:
+        return await client.post("/register", json=REGISTRATION, headers=headers)
+
+
+# Claude Code, Codex and the Inspector show their users this response, and not the 401 before it.
+
+
+async def test_a_client_that_tries_oauth_is_told_to_send_a_token() -> None:
+    response = await register(OWN)
+
+    assert response.status_code == 404
+    message = error_message_of(response)
+    assert message.startswith("There is nothing here. MCP is served at /mcp, without OAuth. ")
+    assert "a token of Ace Data Cloud" in message
+    assert 'claude mcp add --transport http hailuo-tasks URL --header "Authorization' in message
+
+
+async def test_a_client_that_tries_oauth_for_a_shared_token_is_told_to_send_an_access_token() -> (
+    None
+):
+    message = error_message_of(await register(SHARED))
+
+    assert "an access token" in message
+    assert "a token of Ace Data Cloud" not in message
+
+
+async def test_where_no_token_is_asked_for_nobody_is_told_to_send_one() -> None:
+    message = error_message_of(await register(OPEN))
+
+    assert message == "There is nothing here. MCP is served at /mcp, without OAuth."
+
+
+async def test_a_web_page_that_tries_oauth_can_read_why_there_is_none() -> None:
+    response = await register(OWN, origin=PAGE)
+
+    assert response.status_code == 404
+    assert response.headers["access-control-allow-origin"] == PAGE
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_web_page_may_look_for_oauth_with_the_headers_of_mcp(method: str) -> None:
+    headers = {
+        "origin": PAGE,
+        "access-control-request-method": method,
+        "access-control-request-headers": "mcp-protocol-version",
+    }
+    async with running_app(TwoServices(), OWN) as app, client_of(app) as client:
+        path = "/.well-known/oauth-protected-resource/mcp"
+        response = await client.options(path, headers=headers)
+
+    assert response.status_code == 200
+    assert response.headers["access-control-allow-headers"] == "mcp-protocol-version"
