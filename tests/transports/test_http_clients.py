@@ -1,13 +1,17 @@
 """What clients of MCP that are in use do over HTTP, and what their users are told."""
 
+import signal
+
 import httpx
 import pytest
 
 from hailuo_tasks_mcp.transports.streamable_http.options import HttpOptions
 from helpers import Json
-from http_app import client_of, error_message_of, running_app
+from http_app import call_of, client_of, error_message_of, result_of, running_app
+from stdio_process import server_process
 from two_services import TwoServices
 
+DOCUMENTED_TASK = "58cc618b-9639-4ee7-add2-d2fcf260d9a3"
 PAGE = "https://app.example.com"
 OWN = HttpOptions(allowed_origins=(PAGE,))
 SHARED = HttpOptions(shared_token=True, access_tokens=("an-access-token-of-the-team",))
@@ -69,3 +73,19 @@ async def test_a_web_page_may_look_for_oauth_with_the_headers_of_mcp(method: str
 
     assert response.status_code == 200
     assert response.headers["access-control-allow-headers"] == "mcp-protocol-version"
+
+
+@pytest.mark.real_time
+async def test_no_level_of_the_log_holds_what_a_caller_is_told() -> None:
+    arguments = ("serve", "--http", "--port", "0", "--sandbox")
+    async with server_process(*arguments, HAILUO_LOG_LEVEL="DEBUG") as server:
+        url = (await server.stdout.readline()).decode().split()[-1]
+        body, headers = call_of("2025-06-18", DOCUMENTED_TASK)
+        async with httpx.AsyncClient() as client:
+            told = result_of(await client.post(url, json=body, headers=headers))
+        log = await server.end(signal.SIGTERM)
+
+    assert "/mcp post: 200 in " in log
+    task = told["structuredContent"]
+    for words in (task["prompt"], *task["video_urls"]):
+        assert words not in log

@@ -35,6 +35,8 @@ def serve(
     if settings.log_level != "DEBUG":
         # The SDK logs each request too, beside the one line that the app logs of it.
         logging.getLogger("mcp").setLevel(logging.WARNING)
+    # At DEBUG it logs each answer, with the prompts and the videos of other people.
+    logging.getLogger("sse_starlette").setLevel(logging.INFO)
     _allow_many_descriptors()
     observer, pages = None, {}
     if options.metrics:
