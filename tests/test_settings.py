@@ -66,8 +66,9 @@ def test_a_value_that_was_never_filled_in_counts_as_not_set(blank: str) -> None:
     assert read_settings(dict.fromkeys(variables, blank)) == Settings()
 
 
-def test_a_token_pasted_with_its_scheme_is_accepted() -> None:
-    assert read_settings({"ACEDATACLOUD_API_TOKEN": f"Bearer {TOKEN}"}).api_token == TOKEN
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "Bearer Bearer"])
+def test_a_token_pasted_with_its_scheme_is_accepted(scheme: str) -> None:
+    assert read_settings({"ACEDATACLOUD_API_TOKEN": f"{scheme} {TOKEN}"}).api_token == TOKEN
 
 
 def test_a_scheme_before_a_placeholder_makes_no_token() -> None:

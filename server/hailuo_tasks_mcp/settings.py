@@ -45,7 +45,8 @@ _TOKEN_PLACEHOLDER = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_BEARER = re.compile(r"\Abearer(\s+|\Z)", re.IGNORECASE)
+# More than once, where it is pasted behind the one of a configuration.
+_BEARER = re.compile(r"\A(bearer(\s+|\Z))+", re.IGNORECASE)
 _QUOTES = "\"'`“”‘’"
 _PORTS = range(1, 65536)
 _MAX_HOST_LENGTH = 253

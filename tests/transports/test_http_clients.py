@@ -7,7 +7,15 @@ import pytest
 
 from hailuo_tasks_mcp.transports.streamable_http.options import HttpOptions
 from helpers import Json
-from http_app import call_of, client_of, error_message_of, result_of, running_app
+from http_app import (
+    CALLER_TOKEN,
+    call_of,
+    client_of,
+    error_message_of,
+    post,
+    result_of,
+    running_app,
+)
 from stdio_process import server_process
 from two_services import TwoServices
 
@@ -73,6 +81,21 @@ async def test_a_web_page_may_look_for_oauth_with_the_headers_of_mcp(method: str
 
     assert response.status_code == 200
     assert response.headers["access-control-allow-headers"] == "mcp-protocol-version"
+
+
+async def test_a_token_pasted_with_its_scheme_behind_the_scheme_is_used() -> None:
+    # VS Code asks for what comes after `Bearer` in its configuration.
+    asked_with = set()
+
+    def api(request: httpx.Request) -> httpx.Response:
+        asked_with.add(request.headers["authorization"])
+        return httpx.Response(200, json={})
+
+    request = call_of("2025-11-25", "t")
+    async with running_app(httpx.MockTransport(api)) as app:
+        await post(app, request, authorization=f"Bearer Bearer {CALLER_TOKEN}")
+
+    assert asked_with == {f"Bearer {CALLER_TOKEN}"}
 
 
 @pytest.mark.real_time
