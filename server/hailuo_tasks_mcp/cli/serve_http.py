@@ -6,7 +6,7 @@ import re
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from tempfile import TemporaryDirectory
 
@@ -32,25 +32,27 @@ def run(options: argparse.Namespace) -> int:
     try:
         http_options = _http_options(options)
         startup = _start(options, http_options, light=has_workers)
-        listener = (
-            socket.socket(fileno=options.listen_fd)
+        listeners = (
+            [socket.socket(fileno=options.listen_fd)]
             if is_worker
-            else _listen(options.host, options.port)
+            else _listen(options.host, options.port, options.workers)
         )
     except SettingsError as error:
         print(f"hailuo-tasks-mcp: {error}", file=sys.stderr)
         return 2
-    with listener:
+    with ExitStack() as stack:
+        for listener in listeners:
+            stack.enter_context(listener)
         if not is_worker:
-            print(_how_to_use(listener, http_options), flush=True)
+            print(_how_to_use(listeners[0], http_options), flush=True)
         if has_workers:
             command = [sys.executable, "-m", "hailuo_tasks_mcp", *sys.argv[1:], "--listen-fd"]
             with _metrics_folder(options) as on_end:
-                return run_workers(command, options.workers, listener, on_end)
+                return run_workers(command, listeners, on_end)
         # Here, so that the process that looks after others stays small.
         from hailuo_tasks_mcp.cli.http_worker import serve  # noqa: PLC0415
 
-        serve(options, http_options, startup, listener)
+        serve(options, http_options, startup, listeners[0])
         return 0
 
 
@@ -140,14 +142,35 @@ def _check_names(options: argparse.Namespace) -> None:
             raise SettingsError(f"--allowed-origin {origin!r} is none such as https://example.com")
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, count: int) -> list[socket.socket]:
+    """Open listening sockets for so many processes.
+
+    On Linux each has one of its own, among which the kernel divides the connections: of one that is
+    shared, an idle process takes all connections of a burst. Elsewhere the kernel would not.
+
+    Raises:
+        SettingsError: nothing can listen there.
+
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    divided = count > 1 and sys.platform == "linux"
+    listeners: list[socket.socket] = []
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        if divided:
+            # The kernel would divide connections with another server too, if that one allows it.
+            socket.create_server((host, port), family=family).close()
+        for _ in range(count if divided else 1):
+            listeners.append(
+                socket.create_server(
+                    (host, port), family=family, backlog=_BACKLOG, reuse_port=divided
+                )
+            )
+            port = listeners[0].getsockname()[1]
     except OSError as error:
         # Of which the address is said again.
         reason = str(error.strerror).partition(" (while")[0]
         raise SettingsError(f"{host}, port {port}: {reason}") from None
+    return listeners if divided else listeners * count
 
 
 def _how_to_use(listener: socket.socket, http_options: HttpOptions) -> str:

@@ -200,7 +200,8 @@ def _alive() -> Response:
 
 
 def _method_refusal(allowed: str) -> Response:
-    return refusal(405, f"Only {allowed} is answered here.", {"allow": allowed})
+    methods = allowed.replace(", ", " or ")
+    return refusal(405, f"The method must be {methods}.", {"allow": allowed})
 
 
 def _stopping() -> Response:

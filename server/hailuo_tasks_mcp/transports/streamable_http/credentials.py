@@ -22,7 +22,8 @@ _ACCESS_TOKEN = (
 )
 _CLIENTS = (
     'Claude Code: claude mcp add --transport http hailuo-tasks URL --header "Authorization: Bearer '
-    'YOUR-TOKEN". Cursor (mcp.json): {"mcpServers": {"hailuo-tasks": {"url": "URL", "headers": '
+    'YOUR-TOKEN". Codex: codex mcp add hailuo-tasks --url URL --bearer-token-env-var VARIABLE. '
+    'Cursor (mcp.json): {"mcpServers": {"hailuo-tasks": {"url": "URL", "headers": '
     '{"Authorization": "Bearer YOUR-TOKEN"}}}}. VS Code (.vscode/mcp.json): {"servers": '
     '{"hailuo-tasks": {"type": "http", "url": "URL", "headers": {"Authorization": "Bearer '
     'YOUR-TOKEN"}}}}.'

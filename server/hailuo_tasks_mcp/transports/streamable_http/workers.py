@@ -1,8 +1,7 @@
-"""Several processes that serve at one listening socket, and one that looks after them.
+"""Several processes that serve at one address, and one that looks after them.
 
-Each is a process of its own that takes connections when it has time; they share nothing, because
-requests stand alone. uvicorn's own supervisor looks at its signals twice a second, which is a
-quarter of the time in which everything is to end.
+They share nothing, because requests stand alone. uvicorn's own supervisor looks at its signals
+twice a second, which is a quarter of the time in which everything is to end.
 """
 
 import logging
@@ -40,21 +39,20 @@ class _Worker:
 
 
 def run_workers(
-    command: Sequence[str], count: int, listener: socket.socket, on_end: Callable[[int], None]
+    command: Sequence[str], listeners: Sequence[socket.socket], on_end: Callable[[int], None]
 ) -> int:
-    """Keep so many workers running until SIGTERM or SIGINT, and return the exit code.
+    """Keep workers running until SIGTERM or SIGINT, and return the exit code.
 
     Args:
-        command: starts a worker, with the descriptor of the listening socket as one more argument.
-        count: how many there are.
-        listener: the listening socket; closed in the end.
+        command: starts a worker, with the descriptor of its listening socket as one more argument.
+        listeners: the listening sockets, one for each worker; closed in the end.
         on_end: called with the id of a process that has ended by itself.
 
     """
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: signals.put(number))
-    workers = [_Worker(command, listener) for _ in range(count)]
+    workers = [_Worker(command, listener) for listener in listeners]
     exit_code = 0
     while exit_code == 0 and signals.get() == signal.SIGCHLD:
         for place, worker in enumerate(workers):
@@ -66,9 +64,10 @@ def run_workers(
             if time.monotonic() - worker.started_at < _MIN_LIFE_SECONDS:
                 exit_code = 1
                 break
-            workers[place] = _Worker(command, listener)
+            workers[place] = _Worker(command, listeners[place])
     # Nothing more is taken from now on, though a worker may hang.
-    listener.close()
+    for listener in listeners:
+        listener.close()
     for worker in workers:
         worker.stop()
     end = time.monotonic() + _END_SECONDS
