@@ -78,7 +78,9 @@ class _HttpServer(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Take a signal: the first one drains, another one ends at once."""
         if self._drain is not None or self._loop is None:
-            self.should_exit = self.force_exit = True
+            # Not uvicorn's `force_exit`, which leaves the app running, to be cancelled with a
+            # traceback; `shutdown` closes what is busy, so it takes no time.
+            self.should_exit = True
         else:
             self._loop.call_soon_threadsafe(self._begin_to_drain)
 
