@@ -27,7 +27,7 @@ workers._MIN_LIFE_SECONDS, workers._END_SECONDS = float(sys.argv[1]), 0.5
 listener = socket.create_server(("127.0.0.1", 0))
 command = [sys.executable, "-c", sys.argv[2]]
 on_end = lambda process_id: os.write(1, b"ended %d\\n" % process_id)
-sys.exit(workers.run_workers(command, 2, listener, on_end))
+sys.exit(workers.run_workers(command, [listener] * 2, on_end))
 """
 WORKER = """
 import os, socket, sys
