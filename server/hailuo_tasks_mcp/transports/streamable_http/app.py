@@ -9,10 +9,11 @@ from typing import Any
 
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
-from mcp.server.transport_security import TransportSecuritySettings
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hailuo_tasks_mcp.api.client import Api
@@ -82,13 +83,12 @@ class HttpApp:
         self._settings = settings
         self._options = options
         self._waits = waits
-        self._mcp = server.streamable_http_app(
-            streamable_http_path=MCP_PATH,
-            stateless_http=True,
-            max_request_body_size=MAX_BODY_BYTES,
-            # Hosts and origins are checked here, with words that say what to do.
-            transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+        # Not in the SDK's Starlette app, whose frames each call that waits would hold: it has one
+        # route. Hosts and origins are checked here too, with words that say what to do.
+        self._mcp = StreamableHTTPSessionManager(
+            server, stateless=True, max_request_body_size=MAX_BODY_BYTES
         )
+        self._lifespan = Router(lifespan=lambda _: self._mcp.run())
         self._with_cors = with_cors(self._on_mcp, options, ["POST"])
         # After a 401, some clients look for OAuth, and show their user what they then get.
         missing = f"There is nothing here. MCP is served at {MCP_PATH}, without OAuth."
@@ -117,7 +117,7 @@ class HttpApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, and log a line of it."""
         if scope["type"] != "http":
-            await self._mcp(scope, receive, send)
+            await self._lifespan(scope, receive, send)
             return
         clock = asyncio.get_running_loop().time
         started_at, status = clock(), 0
@@ -167,7 +167,7 @@ class HttpApp:
         scope[_CALLER] = checked
         self._in_flight += 1
         try:
-            await self._mcp(scope, replayed(body, receive), send)
+            await self._mcp.handle_request(scope, replayed(body, receive), send)
         finally:
             self._in_flight -= 1
             self._idle.set()
