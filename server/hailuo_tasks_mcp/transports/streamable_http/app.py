@@ -24,7 +24,6 @@ from hailuo_tasks_mcp.transports.streamable_http.bodies import (
     MAX_BODY_BYTES,
     media_refusal,
     read_body,
-    replayed,
 )
 from hailuo_tasks_mcp.transports.streamable_http.credentials import (
     caller_of,
@@ -128,7 +127,7 @@ class HttpApp:
             await send(message)
 
         try:
-            await self._answer(scope, receive, watched_send)
+            await self._app_for(scope)(scope, receive, watched_send)
         except ClientDisconnect:
             # In the middle of the body.
             pass
@@ -138,22 +137,21 @@ class HttpApp:
                 # A status of 0: the client had gone.
                 logger.info("%s: %d in %.1f ms", self._shown(scope), status, milliseconds)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path, method, headers = scope["path"], scope["method"], Headers(scope=scope)
-        response: ASGIApp | None
-        response = head_refusal(scope) or origin_refusal(headers, self._options)
-        if response is None and path == MCP_PATH:
+    def _app_for(self, scope: Scope) -> ASGIApp:
+        """Return what answers a request."""
+        path, headers = scope["path"], Headers(scope=scope)
+        refused = head_refusal(scope) or origin_refusal(headers, self._options)
+        if refused is None and path == MCP_PATH:
             # Not of the pages: a probe knows this server by its address alone.
-            response = host_refusal(headers, self._options)
-            if response is None:
-                await self._with_cors(scope, receive, send)
-                return
-        elif response is None and path in self._pages:
-            is_read = method in {"GET", "HEAD"}
-            response = self._pages[path]() if is_read else _method_refusal("GET, HEAD")
-        elif response is None:
-            response = self._elsewhere
-        await response(scope, receive, send)
+            refused = host_refusal(headers, self._options)
+        if refused is not None:
+            return refused
+        if path == MCP_PATH:
+            return self._with_cors if "origin" in headers else self._on_mcp
+        if path in self._pages:
+            is_read = scope["method"] in {"GET", "HEAD"}
+            return self._pages[path]() if is_read else _method_refusal("GET, HEAD")
+        return self._elsewhere
 
     async def _on_mcp(self, scope: Scope, receive: Receive, send: Send) -> None:
         checked = self._check_head(scope)
@@ -167,7 +165,7 @@ class HttpApp:
         scope[_CALLER] = checked
         self._in_flight += 1
         try:
-            await self._mcp.handle_request(scope, replayed(body, receive), send)
+            await self._mcp.handle_request(scope, body, send)
         finally:
             self._in_flight -= 1
             self._idle.set()

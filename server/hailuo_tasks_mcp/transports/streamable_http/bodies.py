@@ -33,8 +33,10 @@ def media_refusal(scope: Scope) -> Response | None:
     return None
 
 
-async def read_body(scope: Scope, receive: Receive) -> bytes | Response:
-    """Return the body of a request, or the response to one that is too long or no message.
+async def read_body(scope: Scope, receive: Receive) -> Receive | Response:
+    """Read the body of a request, which is refused if it is too long or no message.
+
+    Returns: what brings the body once more, and then what comes after it; or the refusal.
 
     Raises:
         ClientDisconnect: the client has gone before its end.
@@ -54,7 +56,10 @@ async def read_body(scope: Scope, receive: Receive) -> bytes | Response:
         if received_bytes <= MAX_BODY_BYTES:
             body += part
         more_body = message.get("more_body", False)
-    return _checked(bytes(body)) if received_bytes <= MAX_BODY_BYTES else _too_long()
+    if received_bytes > MAX_BODY_BYTES:
+        return _too_long()
+    checked = _checked(bytes(body))
+    return checked if isinstance(checked, Response) else _replayed(checked, receive)
 
 
 def _checked(body: bytes) -> bytes | Response:
@@ -73,16 +78,12 @@ def _checked(body: bytes) -> bytes | Response:
     return body
 
 
-def replayed(body: bytes, receive: Receive) -> Receive:
-    """Return what brings a body that has been read once more, and then what comes after it."""
-    is_read = False
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    # Kept no longer than needed: the call may wait, and the SDK has its own copy.
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:
-        nonlocal is_read
-        if is_read:
-            return await receive()
-        is_read = True
-        return {"type": "http.request", "body": body, "more_body": False}
+        return messages.pop() if messages else await receive()
 
     return replay
 
