@@ -58,17 +58,23 @@ class Redactor:
             self._begin_use(token)
         self._lasting = dict(self._forms)
 
-    def scope(self) -> "Redactor":
-        """Return a redactor of the tokens that last, and of those that are used through it.
+    def scope(self, *tokens: str | None) -> "Redactor":
+        """Return a redactor of the tokens that last, of these, and of those used through it.
 
-        The latter count as in use here too. So an answer to one caller costs the same however many
+        The last count as in use here too. So an answer to one caller costs the same however many
         callers there are, and does not show whether a text is the token of another one.
+
+        Args:
+            tokens: in use here as long as the scope is; None stands for none.
+
         """
         scope = Redactor()
         scope._parent = self
         scope._by_ending = self._by_ending
         scope._lasting = self._lasting
         scope._forms = dict(self._lasting)
+        for token in filter(_is_redacted, tokens):
+            scope._forms[token] = self._forms[token]
         return scope
 
     @contextmanager

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 
 import httpx
 from mcp.server.caching import CacheHint
@@ -115,10 +115,8 @@ def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins fo
                 code=INVALID_PARAMS, message=f"Unknown tool: {name}. Tools: {', '.join(tools)}."
             )
         caller = caller_of(request)
-        with (
-            _using(redactor, caller) as own,
-            request.lifespan_context.client(caller.token, caller.secrets) as client,
-        ):
+        own = redactor.scope(caller.token, *caller.secrets)
+        with request.lifespan_context.client(caller.token, caller.secrets) as client:
             context = ToolContext(
                 client=client,
                 caller=caller,
@@ -166,14 +164,9 @@ def _redacting(redactor: Redactor, caller_of: CallerOf) -> ServerMiddleware[Api]
     return middleware
 
 
-def _using(redactor: Redactor, caller: Caller) -> AbstractContextManager[Redactor]:
-    """Count a caller's secrets among those in use; return what redacts them, and no other's."""
-    return redactor.scope().using(caller.token, *caller.secrets)
-
-
 def _shown(name: str, redactor: Redactor, caller: Caller) -> str:
-    with _using(redactor, caller) as own:
-        return clean_text(own.redact(name), _MAX_SHOWN_NAME_LENGTH)
+    own = redactor.scope(caller.token, *caller.secrets)
+    return clean_text(own.redact(name), _MAX_SHOWN_NAME_LENGTH)
 
 
 def _instructions(settings: Settings, tools: Iterable[Tool]) -> str:

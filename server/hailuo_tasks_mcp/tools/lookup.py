@@ -46,16 +46,12 @@ async def poll_with_progress(
 
     async def on_poll(waited_seconds: float, known: LookupResult) -> None:
         if wait_seconds:
-            records, failures = told(known)
+            records, failures = _told(context, known)
             message = describe_progress(task_ids, records, failures, now=context.now())
             progress = round(min(waited_seconds, wait_seconds), 1)
             # No total: hosts would show how much of the wait is over as how much of the video is
             # made.
             await context.report_progress(progress, None, context.redactor.redact(message))
-
-    def told(known: LookupResult) -> LookupResult:
-        failures = {task_id: context.told(each) for task_id, each in known.failures.items()}
-        return LookupResult(known.records, failures)
 
     with context.waits.begin(context.caller.key) if wait_seconds else nullcontext():
         known = await poll(
@@ -66,4 +62,9 @@ async def poll_with_progress(
             waits=context.waits,
         )
     context.log_for_operator(known.failures.values())
-    return told(known)
+    return _told(context, known)
+
+
+def _told(context: ToolContext, known: LookupResult) -> LookupResult:
+    failures = {task_id: context.told(each) for task_id, each in known.failures.items()}
+    return LookupResult(known.records, failures)
