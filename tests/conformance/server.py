@@ -10,10 +10,6 @@ need one up to 2025-11-25.
 import socket
 import sys
 from pathlib import Path
-from typing import Any
-
-from mcp.server.lowlevel import Server
-from starlette.applications import Starlette
 
 from hailuo_tasks_mcp.cli.startup import start
 from hailuo_tasks_mcp.server import create_server
@@ -39,23 +35,14 @@ def main() -> None:
         waits=waits,
     )
     add_fixtures(server)
-    if "--sessions" in sys.argv:
-        _keep_sessions(server)
     # The suite cannot send a token.
     app = HttpApp(server, settings, HttpOptions(shared_token=True), waits=waits)
+    if "--sessions" in sys.argv:
+        app._mcp.stateless = False  # noqa: SLF001 - not an option of the product
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
         print(f"Serving MCP at {url}", flush=True)  # noqa: T201 - for who started it
         serve_http(app, listener)
-
-
-def _keep_sessions(server: Server[Any]) -> None:
-    make_app = server.streamable_http_app
-
-    def make_app_with_sessions(**options: Any) -> Starlette:
-        return make_app(**{**options, "stateless_http": False})
-
-    server.streamable_http_app = make_app_with_sessions  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":
