@@ -8,9 +8,8 @@ import re
 from array import array
 from binascii import b2a_base64
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, Self, TypeGuard
+from contextlib import AbstractContextManager
+from typing import Any, TypeGuard
 
 from hailuo_tasks_mcp.hidden_characters import HIDDEN
 from hailuo_tasks_mcp.text import REDACTED
@@ -47,15 +46,18 @@ class Redactor:
 
     """
 
+    # Each call has one, and a thousand calls may wait.
+    __slots__ = ("_by_ending", "_forms", "_lasting", "_parent", "_uses")
+
     def __init__(self, *tokens: str | None) -> None:
         self._uses: Counter[str] = Counter()
         self._forms: dict[str, _Forms] = {}
         # By the last characters of a form, which differ where tokens begin alike, as JWTs do.
         self._by_ending: dict[str, tuple[str, ...]] = {}
         self._parent: Redactor | None = None
-        self._lasting: Mapping[str, _Forms] = {}
+        self._lasting: dict[str, _Forms] = {}
         for token in filter(_is_redacted, tokens):
-            self._begin_use(token)
+            self.begin_use(token)
         self._lasting = dict(self._forms)
 
     def scope(self, *tokens: str | None) -> "Redactor":
@@ -77,26 +79,18 @@ class Redactor:
             scope._forms[token] = self._forms[token]
         return scope
 
-    @contextmanager
-    def using(self, *tokens: str | None) -> Iterator[Self]:
-        """Count a caller's tokens among those in use, for the length of a call; yield this."""
-        begun = list[str]()
-        try:
-            for token in filter(_is_redacted, tokens):
-                if token not in self._lasting:
-                    self._begin_use(token)
-                    begun.append(token)
-            yield self
-        finally:
-            for token in begun:
-                self._end_use(token)
+    def using(self, *tokens: str | None) -> AbstractContextManager["Redactor"]:
+        """Count a caller's tokens among those in use, for the length of a call; enter as this."""
+        return _Using(
+            self, [token for token in filter(_is_redacted, tokens) if token not in self._lasting]
+        )
 
-    def _begin_use(self, token: str) -> _Forms:
-        """Return the forms of a token, which are made once for all that use it."""
+    def begin_use(self, token: str) -> _Forms:
+        """Count a token for one more call; return its forms, which are made once for all calls."""
         forms = self._forms.get(token)
         if forms is None:
             parent = self._parent
-            forms = parent._begin_use(token) if parent else self._index(token)  # noqa: SLF001 - ours
+            forms = parent.begin_use(token) if parent else self._index(token)
             self._forms[token] = forms
         self._uses[token] += 1
         return forms
@@ -107,14 +101,15 @@ class Redactor:
             self._by_ending[ending] = (*self._by_ending.get(ending, ()), token)
         return forms
 
-    def _end_use(self, token: str) -> None:
+    def end_use(self, token: str) -> None:
+        """Count a token no longer for one call that used it."""
         self._uses[token] -= 1
         if self._uses[token]:
             return
         del self._uses[token]
         forms = self._forms.pop(token)
         if self._parent:
-            self._parent._end_use(token)  # noqa: SLF001 - ours
+            self._parent.end_use(token)
             return
         for ending in _endings(token, forms):
             others = tuple(other for other in self._by_ending.pop(ending) if other != token)
@@ -170,6 +165,25 @@ def _is_redacted(token: str | None) -> TypeGuard[str]:
 def _endings(token: str, forms: _Forms) -> set[str]:
     """Return how a token ends, as it is and in each of its forms."""
     return {text[-_MIN_TOKEN_LENGTH:] for text in (token, *(tail for _, tail in forms))}
+
+
+class _Using:
+    """Not a generator: each call that waits holds two of them."""
+
+    __slots__ = ("_redactor", "_tokens")
+
+    def __init__(self, redactor: Redactor, tokens: list[str]) -> None:
+        self._redactor = redactor
+        self._tokens = tokens
+
+    def __enter__(self) -> Redactor:
+        for token in self._tokens:
+            self._redactor.begin_use(token)
+        return self._redactor
+
+    def __exit__(self, *_: object) -> None:
+        for token in self._tokens:
+            self._redactor.end_use(token)
 
 
 def _forms(token: str) -> _Forms:

@@ -38,7 +38,7 @@ def main() -> None:
     # The suite cannot send a token.
     app = HttpApp(server, settings, HttpOptions(shared_token=True), waits=waits)
     if "--sessions" in sys.argv:
-        app._mcp.stateless = False  # noqa: SLF001 - not an option of the product
+        app._manager.stateless = False  # noqa: SLF001 - not an option of the product
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
         print(f"Serving MCP at {url}", flush=True)  # noqa: T201 - for who started it

@@ -62,7 +62,7 @@ class Search:
         self._deadline = self._clock() + within_seconds
         self._requests: dict[asyncio.Task[dict[str, Outcome]], Service] = {}
         # Asked because another service had not answered in time.
-        self._hedges: set[Service] = set()
+        self._hedges: frozenset[Service] = frozenset()
         # By id: what each service says that was asked, UNANSWERED as long as it has not.
         self._outcomes: dict[str, dict[Service, Outcome | _Unanswered]] = {}
 

@@ -1,8 +1,8 @@
 """Counts the calls that wait, and ends them early when the server stops."""
 
 import asyncio
-from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable
+from contextlib import AbstractContextManager
 
 from hailuo_tasks_mcp.api.results import LookupResult
 from hailuo_tasks_mcp.errors import StoppingError, TooManyWaitsError
@@ -49,9 +49,8 @@ class Waits:
         """Whether the server stops, so that a call answers with what is known."""
         return self._give_up_at is not None
 
-    @contextmanager
-    def begin(self, caller_key: str) -> Iterator[None]:
-        """Count a call that waits, for as long as it does.
+    def begin(self, caller_key: str) -> AbstractContextManager[None]:
+        """Count a call that waits, until the context that is returned ends.
 
         Raises:
             TooManyWaitsError: as many calls wait as may.
@@ -64,13 +63,14 @@ class Waits:
             raise TooManyWaitsError(f"{self._under_way} calls wait here in all, as many as may")
         self._of_callers[caller_key] = of_caller + 1
         self._count(1)
-        try:
-            yield
-        finally:
-            self._count(-1)
-            self._of_callers[caller_key] -= 1
-            if not self._of_callers[caller_key]:
-                del self._of_callers[caller_key]
+        return _Wait(self, caller_key)
+
+    def end(self, caller_key: str) -> None:
+        """Count a call that waits no longer."""
+        self._count(-1)
+        self._of_callers[caller_key] -= 1
+        if not self._of_callers[caller_key]:
+            del self._of_callers[caller_key]
 
     def _count(self, more: int) -> None:
         self._under_way += more
@@ -120,6 +120,22 @@ class Waits:
             _wake(future)
         for timeout in self._fetches:
             timeout.reschedule(self._give_up_at)
+
+
+class _Wait:
+    """Not a generator, of which each call that waits would hold the frame."""
+
+    __slots__ = ("_caller_key", "_waits")
+
+    def __init__(self, waits: Waits, caller_key: str) -> None:
+        self._waits = waits
+        self._caller_key = caller_key
+
+    def __enter__(self) -> None:
+        """Begin nothing: it has been counted."""
+
+    def __exit__(self, *_: object) -> None:
+        self._waits.end(self._caller_key)
 
 
 def _wake(future: asyncio.Future[None]) -> None:

@@ -1,5 +1,6 @@
 """The tool `retrieve_task`: the state and the videos of one task."""
 
+from collections.abc import Awaitable
 from typing import Annotated
 
 from mcp_types import Tool as ToolDefinition
@@ -55,14 +56,14 @@ async def run(context: ToolContext, arguments: RetrieveTaskArguments) -> TaskSum
     return summarize(context, arguments, await look_up(context, arguments))
 
 
-async def look_up(context: ToolContext, arguments: RetrieveTaskArguments) -> LookupResult:
+def look_up(context: ToolContext, arguments: RetrieveTaskArguments) -> Awaitable[LookupResult]:
     """Return what is known of the task at the end of the wait.
 
     Raises:
         HailuoTasksError: nothing could be learned.
 
     """
-    return await poll_with_progress(context, [arguments.task_id], arguments.wait_seconds)
+    return poll_with_progress(context, [arguments.task_id], arguments.wait_seconds)
 
 
 def summarize(

@@ -21,7 +21,6 @@ from hailuo_tasks_mcp.callers import Caller
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.waits import Waits
 from hailuo_tasks_mcp.transports.streamable_http.bodies import (
-    MAX_BODY_BYTES,
     media_refusal,
     read_body,
 )
@@ -82,12 +81,11 @@ class HttpApp:
         self._settings = settings
         self._options = options
         self._waits = waits
-        # Not in the SDK's Starlette app, whose frames each call that waits would hold: it has one
-        # route. Hosts and origins are checked here too, with words that say what to do.
-        self._mcp = StreamableHTTPSessionManager(
-            server, stateless=True, max_request_body_size=MAX_BODY_BYTES
-        )
-        self._lifespan = Router(lifespan=lambda _: self._mcp.run())
+        # Neither the SDK's Starlette app nor its bound on bodies: each call that waits would hold
+        # their frames, and what they do is done here, with words that say what to do.
+        self._manager = StreamableHTTPSessionManager(server, stateless=True)
+        self._mcp = self._manager.asgi_app.app
+        self._lifespan = Router(lifespan=lambda _: self._manager.run())
         self._with_cors = with_cors(self._on_mcp, options, ["POST"])
         # After a 401, some clients look for OAuth, and show their user what they then get.
         missing = f"There is nothing here. MCP is served at {MCP_PATH}, without OAuth."
@@ -165,7 +163,7 @@ class HttpApp:
         scope[_CALLER] = checked
         self._in_flight += 1
         try:
-            await self._mcp.handle_request(scope, body, send)
+            await self._mcp(scope, body, send)
         finally:
             self._in_flight -= 1
             self._idle.set()
