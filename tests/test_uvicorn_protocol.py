@@ -1,6 +1,7 @@
 """What bounds a connection of a client: slow ones, ones that do not read, and too many of them."""
 
 import asyncio
+import gc
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -196,6 +197,33 @@ async def test_chunks_that_are_none_are_no_traceback(path: bytes) -> None:
         writer.close()
 
 
+@pytest.mark.parametrize("path", [b"any", b"read"])
+async def test_a_head_with_chunks_that_are_none_is_answered_once(path: bytes) -> None:
+    async with serving(App()) as port:
+        received = await exchange(port, HEAD % path + b"Transfer-Encoding: chunked\r\n\r\nno\r\n")
+
+    assert received.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert received.count(b"HTTP/1.1 ") == 1
+
+
+async def test_nothing_is_kept_of_a_request_that_is_answered() -> None:
+    # Its connection may wait for another one, and its headers hold a token.
+    secret = b"secret-of-a-request"
+    async with serving(App()) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(whole(extra=b"Authorization: Bearer " + secret + b"\r\n"))
+        await reader.readuntil(b"hi")
+        gc.collect()
+        holders = [
+            each
+            for each in gc.get_objects()
+            if isinstance(each, list | tuple) and (b"authorization", b"Bearer " + secret) in each
+        ]
+        writer.close()
+
+    assert holders == []
+
+
 @pytest.mark.parametrize(
     "sent",
     [
@@ -255,6 +283,27 @@ async def test_connections_beyond_the_highest_number_are_told_so_and_many_more_a
         assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
         assert b"\r\nretry-after: 1\r\n" in answer
         assert answer.endswith(b"Too many connections are open here; try again in a moment.")
+
+
+async def test_a_connection_that_waits_for_another_request_makes_room_for_a_new_one() -> None:
+    async with serving(App(), max_connections=3) as port:
+        waiting = []
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(whole())
+            await reader.readuntil(b"hi")
+            waiting.append((reader, writer))
+        answer = await exchange(port, LAST)
+        first = await waiting[0][0].read()
+        for _, writer in waiting[1:]:
+            writer.write(LAST)
+        others = [await reader.read() for reader, _ in waiting[1:]]
+        for _, writer in waiting:
+            writer.close()
+
+    assert b" 200 OK" in answer
+    assert first == b""
+    assert all(b" 200 OK" in each for each in others)
 
 
 async def test_there_is_room_again_once_connections_are_closed() -> None:

@@ -6,6 +6,7 @@ uvicorn itself bounds only the pause between two requests.
 import asyncio
 import socket
 from http import HTTPStatus
+from operator import itemgetter
 from typing import Any
 
 import h11
@@ -56,12 +57,30 @@ class BoundedProtocol(H11Protocol):
         if excess > _MAX_REFUSED_CONNECTIONS:
             transport.abort()
             return
-        if excess > 0:
+        if excess > 0 and not self._close_idlest():
             headers = {"connection": "close", "retry-after": "1"}
             self.app = PlainTextResponse(_TOO_MANY, HTTPStatus.SERVICE_UNAVAILABLE, headers)
         # So that whatever a client leaves unread counts, not only more than 64 kB of it.
         transport.set_write_buffer_limits(0)
         self._start_request_timer()
+
+    def _close_idlest(self) -> bool:
+        """Close the connection that has waited longest for another request, if one does."""
+        idle = [
+            (each.timeout_keep_alive_task.when(), each)
+            for each in self.connections
+            if isinstance(each, BoundedProtocol)
+            and each.timeout_keep_alive_task is not None
+            and not each.transport.is_closing()
+        ]
+        if idle:
+            min(idle, key=itemgetter(0))[1].timeout_keep_alive_handler()
+        return bool(idle)
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, and keep nothing of this one, whose headers hold a token."""
+        self.scope = self.headers = self.cycle.scope = None  # type: ignore[assignment]
+        super().on_response_complete()
 
     def handle_events(self) -> None:
         """Go on with what has arrived: now, or while the request before it was answered."""
@@ -97,6 +116,7 @@ class BoundedProtocol(H11Protocol):
         """Refuse what h11 cannot read."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             super().send_400_response(_BAD_HEAD)
+            self._answer_no_more()
         else:
             # A bad chunk, after its request was answered.
             self.transport.abort()
@@ -115,8 +135,15 @@ class BoundedProtocol(H11Protocol):
                 f"connection: close\r\n\r\n{_TOO_SLOW}".encode()
             )
             self.transport.close()
+            self._answer_no_more()
         else:
             self.transport.abort()
+
+    def _answer_no_more(self) -> None:
+        """Let the app that was to answer find its client gone."""
+        if self.is_busy:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
 
     def _response_started(self) -> bool:
         return self.is_busy and self.cycle.response_started

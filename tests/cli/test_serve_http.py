@@ -203,7 +203,7 @@ async def test_it_prints_its_url_and_serves_there() -> None:
     assert end == (0, "")
     assert server.told == (
         f"Serving MCP at {server.url}/mcp\n"
-        "No token is asked for: whoever uses this machine can use it.\nCtrl-C ends it.\n"
+        "No token is asked for: whoever reaches this address can use it.\nCtrl-C ends it.\n"
     )
 
 

@@ -240,7 +240,7 @@ async def test_all_callers_together_may_have_so_many_waits() -> None:
 
     refused = [result for result in results if result.is_error]
     assert [error_of(each).partition(". ")[0] for each in refused] == [
-        "3 calls wait here in all, as many as may"
+        "As many calls wait here as may"
     ]
 
 

@@ -233,3 +233,30 @@ async def test_probes_need_no_token_and_know_the_server_by_its_address(
     assert (response.status_code, response.text) == (200, text)
     assert head.status_code == 200
     assert (post.status_code, post.headers["allow"]) == (405, "GET, HEAD")
+
+
+async def test_under_another_name_pages_of_the_callers_own_machine_are_not_trusted() -> None:
+    # Whoever comes through a proxy has another localhost.
+    options = HttpOptions(allowed_hosts=("tasks.example.com",))
+    response = await send(options, host="tasks.example.com", origin="http://localhost:3000")
+
+    assert response.status_code == 403
+    assert cors_headers(response) == {}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2:8788", "[::1]:1", "127.8.9.10"])
+async def test_every_address_of_this_machine_is_its_name(host: str) -> None:
+    assert (await send(HttpOptions(), host=host)).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["via", "forwarded", "x-forwarded-for", "x-real-ip"])
+async def test_what_a_proxy_passes_on_is_not_answered_where_no_token_is_asked_for(
+    name: str,
+) -> None:
+    options = HttpOptions(shared_token=True)
+    response = await send(options, **{name: "1.1 example.com"})
+
+    assert response.status_code == 403
+    assert "--access-token-file" in error_message_of(response)
+    assert (await send(options)).status_code == 200
+    assert (await send(HttpOptions(), **{name: "1.1 example.com"})).status_code == 200

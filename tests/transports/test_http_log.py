@@ -91,3 +91,13 @@ async def test_above_info_there_is_no_line(caplog: pytest.LogCaptureFixture) -> 
         await post(app, call_of(MODERN_VERSION, "t"), authorization="")
 
     assert lines_of(caplog) == []
+
+
+async def test_only_names_of_methods_and_tools_are_shown(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger.name)
+    async with running_app(TwoServices()) as app:
+        body, headers = call_of(MODERN_VERSION, "t")
+        headers |= {"mcp-method": "abcdefghijklmnopqrst", "mcp-name": "abcdefghijklmnopqrst"}
+        await post(app, (body, headers), authorization="Bearer abcdefghijklmnopqrst")
+
+    assert lines_of(caplog) == ["/mcp post: 400 in _ ms"]

@@ -92,7 +92,7 @@ async def first_of(*events: asyncio.Event) -> None:
     ("counts", "error"),
     [
         ([51], "50 calls of this caller wait, as many as may. Ask without `wait_seconds` or"),
-        ([50, 11], "60 calls wait here in all, as many as may. Ask without `wait_seconds`"),
+        ([50, 11], "As many calls wait here as may. Ask without `wait_seconds`"),
     ],
 )
 async def test_each_caller_and_all_of_them_may_have_so_many_waits(

@@ -33,8 +33,9 @@ def serve(
 
     settings, transport, redactor = startup
     if settings.log_level != "DEBUG":
-        # The SDK logs each request too, beside the one line that the app logs of it.
-        logging.getLogger("mcp").setLevel(logging.WARNING)
+        # The SDK logs each request too, beside the one line that the app logs of it, and warns of
+        # each that is malformed, which would let anyone fill the log.
+        logging.getLogger("mcp").setLevel(logging.ERROR)
     # At DEBUG it logs each answer, with the prompts and the videos of other people.
     logging.getLogger("sse_starlette").setLevel(logging.INFO)
     _allow_many_descriptors()

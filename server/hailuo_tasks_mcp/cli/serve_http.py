@@ -186,7 +186,7 @@ def _how_to_use(listener: socket.socket, http_options: HttpOptions) -> str:
     else:
         header = "a token of Ace Data Cloud"
     if header is None:
-        lines.append("No token is asked for: whoever uses this machine can use it.")
+        lines.append("No token is asked for: whoever reaches this address can use it.")
     else:
         lines.append(f"Callers send {header} as the header Authorization: Bearer YOUR-TOKEN.")
     lines.append("Ctrl-C ends it.")

@@ -60,7 +60,7 @@ class Waits:
         if self._max_of_caller is not None and of_caller >= self._max_of_caller:
             raise TooManyWaitsError(f"{of_caller} calls of this caller wait, as many as may")
         if self._max_of_all is not None and self._under_way >= self._max_of_all:
-            raise TooManyWaitsError(f"{self._under_way} calls wait here in all, as many as may")
+            raise TooManyWaitsError("As many calls wait here as may")
         self._of_callers[caller_key] = of_caller + 1
         self._count(1)
         return _Wait(self, caller_key)

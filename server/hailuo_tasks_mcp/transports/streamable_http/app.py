@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -40,9 +39,10 @@ from hailuo_tasks_mcp.transports.streamable_http.refusals import refusal
 MCP_PATH = "/mcp"
 
 _CALLER = "hailuo_tasks_mcp.caller"
-# What may be shown of a header: methods and names of tools have no digits, and tokens do.
-_SHOWN = re.compile(r"[a-z_/]{1,40}")
-_SHOWN_HEADERS = ("mcp-method", "mcp-name")
+# Methods that the log shows; a header may hold anything else.
+_SHOWN = frozenset(
+    {"get", "head", "options", "post", "server/discover", "tools/call", "tools/list"}
+)
 
 Page = Callable[[], Response]
 
@@ -86,6 +86,7 @@ class HttpApp:
         self._manager = StreamableHTTPSessionManager(server, stateless=True)
         self._mcp = self._manager.asgi_app.app
         self._lifespan = Router(lifespan=lambda _: self._manager.run())
+        self._schema_of = server.get_tool_input_schema
         self._with_cors = with_cors(self._on_mcp, options, ["POST"])
         # After a 401, some clients look for OAuth, and show their user what they then get.
         missing = f"There is nothing here. MCP is served at {MCP_PATH}, without OAuth."
@@ -181,9 +182,13 @@ class HttpApp:
     def _shown(self, scope: Scope) -> str:
         """Return a request as the log shows it, with the method of MCP and the tool, if known."""
         is_known = scope["path"] == MCP_PATH or scope["path"] in self._pages
-        words = [scope["method"].lower(), *map(Headers(scope=scope).get, _SHOWN_HEADERS)]
-        shown = [word for word in words if word and _SHOWN.fullmatch(word)]
+        headers = Headers(scope=scope)
+        words = [scope["method"].lower(), headers.get("mcp-method"), headers.get("mcp-name")]
+        shown = [word for word in words if word in _SHOWN or (word and self._has_tool(word))]
         return " ".join([scope["path"] if is_known else "(elsewhere)", *shown])
+
+    def _has_tool(self, name: str) -> bool:
+        return self._schema_of is not None and self._schema_of(name) is not None
 
     def _ready(self) -> Response:
         if self._draining:

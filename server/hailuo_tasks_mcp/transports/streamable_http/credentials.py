@@ -20,6 +20,8 @@ _ACCESS_TOKEN = (
     "an access token, which whoever runs this server gives out, as "  # noqa: S105 - words
     "`Authorization: Bearer YOUR-TOKEN`"
 )
+# Each is added by some proxies; what comes through one comes from elsewhere.
+_OF_PROXIES = ("forwarded", "via", "x-forwarded-for", "x-real-ip")
 _CLIENTS = (
     'Claude Code: claude mcp add --transport http hailuo-tasks URL --header "Authorization: Bearer '
     'YOUR-TOKEN". Codex: codex mcp add hailuo-tasks --url URL --bearer-token-env-var VARIABLE. '
@@ -40,6 +42,12 @@ def caller_of(headers: Headers, settings: Settings, options: HttpOptions) -> Cal
 
     """
     if not _asks_for_token(options):
+        if not settings.sandbox and any(name in headers for name in _OF_PROXIES):
+            return refusal(
+                403,
+                "No token is asked for here, so nothing that a proxy passes on is answered. "
+                "Whoever runs this server can have tokens asked for with --access-token-file.",
+            )
         return Caller(settings.api_token)
     try:
         token = _bearer_token(headers)

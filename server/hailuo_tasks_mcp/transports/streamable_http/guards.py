@@ -13,12 +13,12 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Scope
 
+from hailuo_tasks_mcp.settings import is_loopback
 from hailuo_tasks_mcp.text import quoted
 from hailuo_tasks_mcp.transports.streamable_http.options import HttpOptions
 from hailuo_tasks_mcp.transports.streamable_http.refusals import refusal
 from hailuo_tasks_mcp.uvicorn_protocol import MAX_HEAD_BYTES
 
-LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _LOOPBACK_ORIGIN = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?"
 _PORT = re.compile(r":[0-9]{1,5}\Z")
 _NOTHING = r"(?!)"
@@ -36,8 +36,10 @@ def head_refusal(scope: Scope) -> Response | None:
 def host_refusal(headers: Headers, options: HttpOptions) -> Response | None:
     """Return the response to a request for a host by whose name this server is not reached."""
     host = headers.get("host", "").lower()
-    allowed = [*(LOOPBACK_HOSTS if options.loopback else ()), *options.allowed_hosts]
-    if host in allowed or _PORT.sub("", host) in allowed:
+    name = _PORT.sub("", host)
+    if host in options.allowed_hosts or name in options.allowed_hosts:
+        return None
+    if options.loopback and is_loopback(name[1:-1] if re.fullmatch(r"\[.*\]", name) else name):
         return None
     return refusal(
         421,
@@ -51,7 +53,7 @@ def origin_refusal(headers: Headers, options: HttpOptions) -> Response | None:
     origin = headers.get("origin")
     if origin is None or origin.lower() in options.allowed_origins:
         return None
-    if options.loopback and re.fullmatch(_LOOPBACK_ORIGIN, origin):
+    if _takes_loopback_origins(options) and re.fullmatch(_LOOPBACK_ORIGIN, origin):
         return None
     return refusal(
         403,
@@ -60,12 +62,17 @@ def origin_refusal(headers: Headers, options: HttpOptions) -> Response | None:
     )
 
 
+def _takes_loopback_origins(options: HttpOptions) -> bool:
+    """Return whether a page of this machine may be one of the machine that serves."""
+    return options.loopback and not options.allowed_hosts
+
+
 def with_cors(app: ASGIApp, options: HttpOptions, methods: Sequence[str]) -> ASGIApp:
     """Return an app whose answers a browser hands to the pages of allowed origins."""
     return CORSMiddleware(
         app,
         allow_origins=options.allowed_origins,
-        allow_origin_regex=_LOOPBACK_ORIGIN if options.loopback else _NOTHING,
+        allow_origin_regex=_LOOPBACK_ORIGIN if _takes_loopback_origins(options) else _NOTHING,
         allow_methods=methods,
         # Each revision of MCP has further ones, and a token is asked for anyway.
         allow_headers=["*"],

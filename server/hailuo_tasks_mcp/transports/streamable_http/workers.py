@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-# A worker that ends so soon after its start would do so again.
+# One that ends so soon after its start would do so again, unless others have lived for longer.
 _MIN_LIFE_SECONDS = 5.0
 # More than a worker takes to drain.
 _END_SECONDS = 3.0
@@ -31,6 +31,11 @@ class _Worker:
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],
         )
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it was started a moment ago."""
+        return time.monotonic() - self.started_at < _MIN_LIFE_SECONDS
 
     def stop(self) -> None:
         """Have it drain and end."""
@@ -61,7 +66,7 @@ def run_workers(
                 continue
             logger.error("A worker ended by itself (%d)", status)
             on_end(worker.process.pid)
-            if time.monotonic() - worker.started_at < _MIN_LIFE_SECONDS:
+            if all(each.is_new for each in workers):
                 exit_code = 1
                 break
             workers[place] = _Worker(command, listeners[place])
