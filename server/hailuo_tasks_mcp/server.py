@@ -142,7 +142,9 @@ def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins fo
         on_list_tools=on_list_tools,
         on_call_tool=on_call_tool,
     )
-    server.middleware.append(_redacting(redactor, caller_of))
+    # In place of the SDK's, which makes a span of OpenTelemetry for each request and holds it, as
+    # long as a call waits, even where nothing collects them. There is no telemetry here.
+    server.middleware[:] = [_redacting(redactor, caller_of)]
     return server
 
 
