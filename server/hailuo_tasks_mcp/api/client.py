@@ -1,8 +1,8 @@
 """The tasks of the platform: ids in, records out, whichever service knows them."""
 
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Self
+from typing import Self
 
 import httpx
 
@@ -105,13 +105,13 @@ class ApiClient:
         self._api = api
         self._caller = caller
 
-    def look_up(
+    async def look_up(
         self,
         task_ids: Iterable[str],
         *,
         within_seconds: float = LOOKUP_SECONDS,
         collect: bool = False,
-    ) -> Coroutine[Any, Any, LookupResult]:
+    ) -> LookupResult:
         """Return what can be learned of any number of tasks; an id given twice counts once.
 
         Each id is looked up at the service that knew it before, else at the one that knew the last
@@ -126,7 +126,7 @@ class ApiClient:
             HailuoTasksError: nothing could be learned of any of them, for this reason.
 
         """
-        return self._look_up(task_ids, None, within_seconds, collect=collect)
+        return await self._look_up(task_ids, None, within_seconds, collect=collect)
 
     async def look_up_at(
         self,

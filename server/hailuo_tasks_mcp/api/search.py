@@ -2,9 +2,8 @@
 
 import asyncio
 import math
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any
 
 from hailuo_tasks_mcp.api.batching import Absence, Outcome
 from hailuo_tasks_mcp.api.caller_states import CallerState
@@ -28,6 +27,10 @@ class _Unanswered(Enum):
 
 
 UNANSWERED = _Unanswered.UNANSWERED
+
+
+def _brought_record(task: "asyncio.Task[dict[str, Outcome]]") -> bool:
+    return any(isinstance(outcome, TaskRecord) for outcome in task.result().values())
 
 
 def _concerns_every_service(outcome: Outcome | _Unanswered) -> bool:
@@ -70,20 +73,18 @@ class Search:
         """Return what is known of each id in the end."""
         self._collect = collect
         self._outcomes = {task_id: {} for task_id in ids}
-        home = self._only_home(ids)
-        if home is None:
-            self._start({task_id: self._home(task_id) or self._services[0] for task_id in ids})
+        self._start({task_id: self._home(task_id) or self._services[0] for task_id in ids})
         hedge_at, give_up_at = self._clock() + _HEDGE_SECONDS, math.inf
         try:
-            while home or self._requests:
-                if home:
-                    # No other service is asked meanwhile, so it takes no task of its own: all calls
-                    # that wait do this at the same moment.
-                    answers = [(home, await self._ask(home, ids))]
-                    home = None
-                else:
-                    answers = await self._answers(hedge_at, give_up_at)
-                brought = self._receive(answers)
+            while self._requests:
+                until = give_up_at if self._clock() >= hedge_at else min(hedge_at, give_up_at)
+                timeout = None if until == math.inf else max(0.0, until - self._clock())
+                done, _ = await asyncio.wait(
+                    self._requests, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+                )
+                brought = {self._requests[task] for task in done if _brought_record(task)}
+                for task in done:
+                    self._receive(task)
                 now = self._clock()
                 # A service that brings records page by page is no straggler.
                 if brought and len(self._services) > 1:
@@ -110,14 +111,9 @@ class Search:
         home = self._caller.services.get(task_id)
         return home if home in self._services else None
 
-    def _only_home(self, ids: Sequence[str]) -> Service | None:
-        """Return the service that knew all of these tasks before, if there is one."""
-        homes = set(map(self._home, ids))
-        return homes.pop() if len(homes) == 1 else None
-
-    def _ask(self, service: Service, ids: Sequence[str]) -> Coroutine[Any, Any, dict[str, Outcome]]:
+    async def _ask(self, service: Service, ids: Sequence[str]) -> dict[str, Outcome]:
         """Return what one service says of some ids."""
-        return self._caller.queue.look_up(
+        return await self._caller.queue.look_up(
             service,
             ids,
             collect=self._collect,
@@ -133,27 +129,13 @@ class Search:
                 self._outcomes[task_id][service] = UNANSWERED
             self._requests[asyncio.create_task(self._ask(service, ids))] = service
 
-    async def _answers(
-        self, hedge_at: float, give_up_at: float
-    ) -> list[tuple[Service, dict[str, Outcome]]]:
-        """Return the next answers that come; none if it is time to hedge or to give up before."""
-        until = give_up_at if self._clock() >= hedge_at else min(hedge_at, give_up_at)
-        timeout = None if until == math.inf else max(0.0, until - self._clock())
-        done, _ = await asyncio.wait(
-            self._requests, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
-        )
-        return [(self._requests.pop(task), task.result()) for task in done]
-
-    def _receive(self, answers: Iterable[tuple[Service, dict[str, Outcome]]]) -> set[Service]:
-        """Take what requests brought, and return the services that brought a record."""
-        brought = set()
-        for service, outcomes in answers:
-            for task_id, outcome in outcomes.items():
-                self._outcomes[task_id][service] = outcome
-                if isinstance(outcome, TaskRecord):
-                    self._caller.remember(task_id, service)
-                    brought.add(service)
-        return brought
+    def _receive(self, task: "asyncio.Task[dict[str, Outcome]]") -> None:
+        """Take what a request brought."""
+        service = self._requests.pop(task)
+        for task_id, outcome in task.result().items():
+            self._outcomes[task_id][service] = outcome
+            if isinstance(outcome, TaskRecord):
+                self._caller.remember(task_id, service)
 
     def _others(self, ids: Sequence[str], *, hedge: bool) -> dict[str, Service]:
         """Return the ids of which another service must be asked, and which."""
