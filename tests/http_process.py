@@ -1,7 +1,6 @@
 """Runs `serve --http` as a process, and sends it requests over sockets."""
 
 import asyncio
-import os
 import re
 import signal
 import sys
@@ -13,7 +12,7 @@ import httpx
 
 from helpers import TIMEOUT_SECONDS, Json
 from http_app import call_of, result_of
-from stdio_process import measured_command
+from stdio_process import environment, measured_command
 
 
 class HttpProcess:
@@ -28,10 +27,10 @@ class HttpProcess:
         self.client = httpx.AsyncClient(base_url=url, timeout=TIMEOUT_SECONDS)
 
     @property
-    def address(self) -> tuple[str, int]:
-        url = httpx.URL(self.url)
-        assert url.port
-        return url.host, url.port
+    def port(self) -> int:
+        port = httpx.URL(self.url).port
+        assert port
+        return port
 
     async def call(self, version: str, task_id: str, wait_seconds: int = 0) -> Json:
         """Call a tool and return its answer."""
@@ -68,18 +67,13 @@ async def http_process(
     command: tuple[str, ...] = ("-m", "hailuo_tasks_mcp")
     if measured:
         command = measured_command(*command)
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("ACEDATACLOUD_", "HAILUO_"))
-    }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *command, "serve", "--http", "--port", "0", *arguments),
         *(["--sandbox"] if sandbox else []),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=PIPE,
         stderr=PIPE,
-        env=inherited | environ,
+        env=environment(environ),
     )
     assert process.stdout
     try:
@@ -94,20 +88,3 @@ async def http_process(
         if process.returncode is None:
             process.kill()
             await process.wait()
-
-
-async def exchange(address: tuple[str, int], *parts: bytes) -> bytes:
-    """Send bytes, and return all that comes until the other side closes."""
-    reader, writer = await asyncio.open_connection(*address)
-    received = b""
-    try:
-        for part in parts:
-            writer.write(part)
-            await writer.drain()
-        while part := await reader.read(1 << 16):
-            received += part
-    except ConnectionError:
-        pass
-    finally:
-        writer.close()
-    return received

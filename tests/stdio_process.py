@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -96,6 +96,16 @@ def measured_command(*command: str) -> tuple[str, ...]:
     return ("-m", "coverage", "run", *command) if Coverage.current() else command
 
 
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a command, with nothing of this package's but what is given."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ACEDATACLOUD_", "HAILUO_"))
+    }
+    return inherited | dict(environ)
+
+
 @asynccontextmanager
 async def server_process(
     *arguments: str,
@@ -106,11 +116,6 @@ async def server_process(
     """Start the command with nothing of this package's in its environment but what is given."""
     if measured:
         command = measured_command(*command)
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("ACEDATACLOUD_", "HAILUO_"))
-    }
     # A pipe of our own, so that this end of it can be closed before the process ends.
     reading, writing = os.pipe()
     stdout = asyncio.StreamReader()
@@ -124,7 +129,7 @@ async def server_process(
         stdin=PIPE,
         stdout=writing,
         stderr=PIPE,
-        env=inherited | environ,
+        env=environment(environ),
     )
     os.close(writing)
     server = ServerProcess(process, stdout, pipe.close)

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hailuo_tasks_mcp import uvicorn_protocol
 from hailuo_tasks_mcp.uvicorn_protocol import MAX_HEAD_BYTES, BoundedProtocol
-from helpers import TIMEOUT_SECONDS
+from raw_http import exchange, running
 
 pytestmark = pytest.mark.real_time
 
@@ -69,30 +69,8 @@ async def serving(app: ASGIApp, max_connections: int = 1_000, **options: Any) ->
     )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0), backlog=1_024) as listener:
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
-                yield listener.getsockname()[1]
-        finally:
-            server.should_exit = True
-            await task
-
-
-async def exchange(port: int, *parts: bytes) -> bytes:
-    """Send bytes, and return all that comes until the other side closes."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    received = b""
-    try:
-        for part in parts:
-            writer.write(part)
-            await writer.drain()
-        while part := await reader.read(1 << 16):
-            received += part
-    except ConnectionError:
-        pass
-    finally:
-        writer.close()
-    return received
+        async with running(server, listener) as port:
+            yield port
 
 
 @pytest.fixture
@@ -304,6 +282,25 @@ async def test_a_connection_that_waits_for_another_request_makes_room_for_a_new_
     assert b" 200 OK" in answer
     assert first == b""
     assert all(b" 200 OK" in each for each in others)
+
+
+async def test_parts_of_a_response_do_not_wait_for_the_clients_acknowledgement() -> None:
+    # The listening socket is made without a protocol, of which asyncio would leave Nagle's
+    # algorithm on.
+    seen = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        for each in gc.get_objects():
+            if isinstance(each, BoundedProtocol) and each.scope is scope:
+                sock = each.transport.get_extra_info("socket")
+                seen.append(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        await PlainTextResponse("answered")(scope, receive, send)
+
+    async with serving(app) as port:
+        await exchange(port, LAST)
+
+    assert seen
+    assert all(seen)
 
 
 async def test_there_is_room_again_once_connections_are_closed() -> None:

@@ -44,6 +44,14 @@ def quoted(text: str, limit: int) -> str:
     return json.dumps(clean_text(text, limit), ensure_ascii=False)
 
 
+def max_json_values(content: bytes) -> int:
+    """Return how many values JSON can have at most, found without parsing it.
+
+    A few kilobytes, compressed, can hold millions, of which each takes up to 100 times its bytes.
+    """
+    return sum(map(content.count, (b"{", b"[", b",")))
+
+
 def identifier(text: str | None) -> str | None:
     """Return `text` if it is a plain identifier, which can stand in a sentence unquoted."""
     return text if text is not None and _IDENTIFIER.fullmatch(text) else None

@@ -16,7 +16,8 @@ from hailuo_tasks_mcp.cli.main import main
 from hailuo_tasks_mcp.sandbox.tasks import QUEUED_H3_TASK_ID, SUCCEEDED_H3_TASK_ID
 from helpers import TIMEOUT_SECONDS, TOKEN
 from http_app import call_of, result_of
-from http_process import exchange, http_process
+from http_process import http_process
+from raw_http import exchange
 from stdio_process import MODERN_VERSION, measured_command
 
 VERSIONS = (MODERN_VERSION, "2025-06-18")
@@ -272,9 +273,9 @@ async def test_clients_that_do_not_finish_their_request_or_do_not_read_do_not_ho
 ) -> None:
     async with http_process("--metrics") as server:
         wait = asyncio.create_task(server.call(version, QUEUED_H3_TASK_ID, 50))
-        half = asyncio.create_task(exchange(server.address, HALF_A_REQUEST))
-        head = asyncio.create_task(exchange(server.address, HALF_A_REQUEST[:30]))
-        silent = asyncio.create_task(exchange(server.address))
+        half = asyncio.create_task(exchange(server.port, HALF_A_REQUEST))
+        head = asyncio.create_task(exchange(server.port, HALF_A_REQUEST[:30]))
+        silent = asyncio.create_task(exchange(server.port))
         await server.until_waiting(1)
         end = await server.end()
         answer = await wait
@@ -288,7 +289,7 @@ async def test_clients_that_do_not_finish_their_request_or_do_not_read_do_not_ho
 @pytest.mark.real_time
 async def test_a_second_signal_ends_it_at_once_and_quietly() -> None:
     async with http_process("--metrics", measured=True) as server:
-        half = asyncio.create_task(exchange(server.address, HALF_A_REQUEST))
+        half = asyncio.create_task(exchange(server.port, HALF_A_REQUEST))
         wait = asyncio.create_task(server.call(MODERN_VERSION, QUEUED_H3_TASK_ID, 50))
         await server.until_waiting(1)
         server.process.send_signal(signal.SIGTERM)

@@ -14,7 +14,8 @@ from hailuo_tasks_mcp.sandbox.app import create_sandbox
 from hailuo_tasks_mcp.sandbox.hailuo import Hailuo
 from hailuo_tasks_mcp.sandbox.server import bind_sandbox, sandbox_server
 from hailuo_tasks_mcp.sandbox.tasks import MAX_MADE_TASKS, RUNNING_TASK_ID
-from helpers import DOCUMENTED_ID, TIMEOUT_SECONDS, Json
+from helpers import DOCUMENTED_ID, Json
+from raw_http import exchange, running
 
 LOOKUP = {"action": "retrieve", "id": DOCUMENTED_ID}
 HEAD = (
@@ -124,28 +125,8 @@ async def test_a_page_has_at_most_a_hundred_records() -> None:
 async def served() -> AsyncIterator[int]:
     """Serve a sandbox; yield its port."""
     with bind_sandbox(0) as listener:
-        serving = sandbox_server(create_sandbox())
-        task = asyncio.create_task(serving.serve(sockets=[listener]))
-        try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
-                yield listener.getsockname()[1]
-        finally:
-            serving.should_exit = True
-            await task
-
-
-async def exchange(port: int, *parts: bytes) -> bytes:
-    """Send bytes, and return all that comes until the other side closes."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        for part in parts:
-            writer.write(part)
-            await writer.drain()
-        return await reader.read()
-    except ConnectionError:
-        return b""
-    finally:
-        writer.close()
+        async with running(sandbox_server(create_sandbox()), listener) as port:
+            yield port
 
 
 @pytest.mark.real_time

@@ -5,7 +5,7 @@ import signal
 import httpx
 import pytest
 
-from hailuo_tasks_mcp.transports.streamable_http.options import HttpOptions
+from hailuo_tasks_mcp.transports.streamable_http.options import HttpOptions, digest
 from helpers import Json
 from http_app import (
     CALLER_TOKEN,
@@ -22,7 +22,7 @@ from two_services import TwoServices
 DOCUMENTED_TASK = "58cc618b-9639-4ee7-add2-d2fcf260d9a3"
 PAGE = "https://app.example.com"
 OWN = HttpOptions(allowed_origins=(PAGE,))
-SHARED = HttpOptions(shared_token=True, access_tokens=("an-access-token-of-the-team",))
+SHARED = HttpOptions(shared_token=True, access_tokens=(digest("an-access-token-of-the-team"),))
 OPEN = HttpOptions(shared_token=True)
 REGISTRATION: Json = {"client_name": "A client", "redirect_uris": ["http://localhost/callback"]}
 

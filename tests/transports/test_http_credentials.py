@@ -6,7 +6,11 @@ import httpx
 import pytest
 
 from hailuo_tasks_mcp.errors import SettingsError
-from hailuo_tasks_mcp.transports.streamable_http.options import HttpOptions, read_access_tokens
+from hailuo_tasks_mcp.transports.streamable_http.options import (
+    HttpOptions,
+    digest,
+    read_access_tokens,
+)
 from http_app import (
     CALLER_TOKEN,
     VERSIONS,
@@ -19,7 +23,7 @@ from http_app import (
 from two_services import TwoServices
 
 ACCESS_TOKEN = "an-access-token-of-the-team"
-SHARED = HttpOptions(shared_token=True, access_tokens=(ACCESS_TOKEN,))
+SHARED = HttpOptions(shared_token=True, access_tokens=(digest(ACCESS_TOKEN),))
 REALM = 'Bearer realm="hailuo-tasks-mcp"'
 MALFORMED = (
     "The Authorization header holds characters that no token has (white space, control or "
@@ -137,8 +141,8 @@ def test_access_tokens_are_read_one_from_each_line(tmp_path: Path) -> None:
 
     tokens = read_access_tokens(write(tmp_path, text))
 
-    assert tokens == (ACCESS_TOKEN, "another-token-of-it")
-    assert ACCESS_TOKEN not in repr(HttpOptions(access_tokens=tokens))
+    assert tokens == (digest(ACCESS_TOKEN), digest("another-token-of-it"))
+    assert ACCESS_TOKEN.encode() not in b"".join(tokens)
 
 
 @pytest.mark.parametrize(

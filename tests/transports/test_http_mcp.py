@@ -11,7 +11,7 @@ from mcp.shared.exceptions import MCPError
 
 from hailuo_tasks_mcp.server import create_server
 from hailuo_tasks_mcp.transports.streamable_http.app import caller_of_request
-from hailuo_tasks_mcp.transports.streamable_http.options import HttpOptions
+from hailuo_tasks_mcp.transports.streamable_http.options import HttpOptions, digest
 from helpers import TOKEN, settings
 from http_app import (
     CALLER_TOKEN,
@@ -116,7 +116,7 @@ async def test_the_token_of_each_request_reaches_the_api_for_that_request_alone(
         (HttpOptions(shared_token=True), f"Bearer {CALLER_TOKEN}", TOKEN),
         (HttpOptions(shared_token=True), 'Basic "', TOKEN),
         (
-            HttpOptions(shared_token=True, access_tokens=("x" * 16, ACCESS_TOKEN)),
+            HttpOptions(shared_token=True, access_tokens=(digest("x" * 16), digest(ACCESS_TOKEN))),
             f"Bearer {ACCESS_TOKEN}",
             TOKEN,
         ),

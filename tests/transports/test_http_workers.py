@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -20,10 +20,14 @@ pytestmark = [
 ]
 
 SUPERVISOR = """
-import logging, os, socket, sys
+import logging, os, socket, sys, types
 from hailuo_tasks_mcp.transports.streamable_http import workers
 logging.basicConfig()
 workers._MIN_LIFE_SECONDS, workers._END_SECONDS = float(sys.argv[1]), 0.5
+if len(sys.argv) > 3:
+    times = iter(map(float, sys.argv[3:]))
+    last = float(sys.argv[-1])
+    workers.time = types.SimpleNamespace(monotonic=lambda: next(times, last))
 listener = socket.create_server(("127.0.0.1", 0))
 command = [sys.executable, "-c", sys.argv[2]]
 on_end = lambda process_id: os.write(1, b"ended %d\\n" % process_id)
@@ -60,12 +64,13 @@ class Supervisor:
 
 @asynccontextmanager
 async def supervisor(
-    folder: Path, worker: str = WORKER, *, min_life_seconds: float = 0
+    folder: Path, worker: str = WORKER, *, min_life_seconds: float = 0, times: Sequence[int] = ()
 ) -> AsyncIterator[Supervisor]:
     script = folder / "supervisor.py"
     script.write_text(SUPERVISOR)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *measured_command(str(script)), str(min_life_seconds), worker),
+        *map(str, times),
         stdout=PIPE,
         stderr=PIPE,
     )
@@ -108,6 +113,22 @@ async def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
     assert len({first, second, third, fourth}) == 4
     assert code == 0
     assert err.count("A worker ended by itself (-9)") == err.count("\n") == 2
+
+
+async def test_a_worker_that_ends_soon_after_its_start_is_replaced_while_another_lives_on(
+    tmp_path: Path,
+) -> None:
+    # By the clock, the first worker is started at 0 and the second at 100, and then it stays 100.
+    async with supervisor(tmp_path, min_life_seconds=50, times=(0, 100)) as parent:
+        older, newer = sorted(await started(parent))
+        os.kill(newer, signal.SIGKILL)
+        assert await parent.line() == ("ended", newer)
+        what, third = await parent.line()
+        parent.process.send_signal(signal.SIGTERM)
+        code, _ = await parent.ended()
+
+    assert (what, code) == ("worker", 0)
+    assert third not in {older, newer}
 
 
 async def test_a_worker_that_ends_soon_after_its_start_ends_all(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ from hailuo_tasks_mcp.errors import (
 from hailuo_tasks_mcp.observer import Observer
 from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import Settings
-from hailuo_tasks_mcp.text import clean_text, quoted
+from hailuo_tasks_mcp.text import clean_text, max_json_values, quoted
 
 # Both actions only read, so the API may receive one more than once.
 MAX_LOOKUP_ATTEMPTS = 3
@@ -244,8 +244,7 @@ class LookupSender:
         status, content = response.status_code, response.content
         received, body = "", None
         try:
-            # Counted first, because a few kilobytes, compressed, can hold millions of objects.
-            if sum(map(content.count, (b"{", b"[", b","))) > max_values:
+            if max_json_values(content) > max_values:
                 received = f"JSON of more than {max_values:,} values"
             else:
                 # Not by "utf-8-sig", a codec that would be loaded at the first answer.

@@ -23,6 +23,7 @@ def serve(
 ) -> None:
     """Serve at a listening socket until SIGTERM, SIGINT or, in a worker, the end of stdin."""
     drop_unusable_variables()
+    # After that, because they import the SDK.
     from hailuo_tasks_mcp.server import create_server  # noqa: PLC0415
     from hailuo_tasks_mcp.tasks.waits import Waits  # noqa: PLC0415
     from hailuo_tasks_mcp.transports.streamable_http.app import (  # noqa: PLC0415

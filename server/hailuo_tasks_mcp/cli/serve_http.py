@@ -15,14 +15,16 @@ from hailuo_tasks_mcp.errors import SettingsError
 from hailuo_tasks_mcp.installation import WINDOWS
 from hailuo_tasks_mcp.messages import error_text
 from hailuo_tasks_mcp.settings import TOKEN_VARIABLE, is_loopback
-from hailuo_tasks_mcp.transports.streamable_http.options import HttpOptions, read_access_tokens
+from hailuo_tasks_mcp.transports.streamable_http.options import (
+    METRICS_FOLDER_VARIABLE,
+    HttpOptions,
+    read_access_tokens,
+)
 from hailuo_tasks_mcp.transports.streamable_http.workers import run_workers
 
 _BACKLOG = 1_024
 _HOST = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", re.IGNORECASE)
 _ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://{_HOST.pattern}", re.IGNORECASE)
-# Of Prometheus' client: where several processes keep their numbers, so that each tells the sums.
-_METRICS_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def run(options: argparse.Namespace) -> int:
@@ -85,7 +87,7 @@ def _metrics_folder(options: argparse.Namespace) -> Iterator[Callable[[int], Non
     from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
 
     with TemporaryDirectory(prefix="hailuo-tasks-mcp-") as folder:
-        os.environ[_METRICS_FOLDER_VARIABLE] = folder
+        os.environ[METRICS_FOLDER_VARIABLE] = folder
         yield mark_process_dead
 
 
@@ -179,15 +181,9 @@ def _how_to_use(listener: socket.socket, http_options: HttpOptions) -> str:
     lines = [f"Serving MCP at {url}"]
     if not http_options.loopback:
         lines.append(f"as {', '.join(http_options.allowed_hosts)}; TLS is for a proxy to add")
-    if http_options.access_tokens:
-        header = "an access token"
-    elif http_options.shared_token:
-        header = None
+    if http_options.asks_for_token:
+        token = "an access token" if http_options.shared_token else "a token of Ace Data Cloud"
+        lines.append(f"Callers send {token} as the header Authorization: Bearer YOUR-TOKEN.")
     else:
-        header = "a token of Ace Data Cloud"
-    if header is None:
         lines.append("No token is asked for: whoever reaches this address can use it.")
-    else:
-        lines.append(f"Callers send {header} as the header Authorization: Bearer YOUR-TOKEN.")
-    lines.append("Ctrl-C ends it.")
-    return "\n".join(lines)
+    return "\n".join([*lines, "Ctrl-C ends it."])

@@ -9,11 +9,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope
 
+from hailuo_tasks_mcp.text import max_json_values
 from hailuo_tasks_mcp.transports.jsonrpc import NotAMessageError, error, read_message
 from hailuo_tasks_mcp.transports.streamable_http.refusals import error_response, refusal
 
 MAX_BODY_BYTES = 1 << 20
-# A call with all the ids that it may have has some 1,000. Each takes up to 100 times its bytes.
+# A call with all the ids that it may have has some 1,000.
 MAX_VALUES = 20_000
 # So much of a body that is too long is read all the same: a client that still sends when the
 # connection is closed may not come to read why.
@@ -67,8 +68,7 @@ async def read_body(scope: Scope, receive: Receive) -> Receive | Response:
 def _checked(body: bytes) -> bytes | Response:
     """Return a body that is one message, as UTF-8 without a byte-order mark."""
     body = body.removeprefix(BOM_UTF8)
-    # As many as there may be, found without parsing them.
-    if sum(map(body.count, (b"{", b"[", b","))) > MAX_VALUES:
+    if max_json_values(body) > MAX_VALUES:
         return refusal(413, f"The body has more than {MAX_VALUES:,} JSON values.")
     try:
         text = body.decode()

@@ -1,6 +1,5 @@
 """Who sends a request: the token in its `Authorization` header."""
 
-import hashlib
 import hmac
 
 from starlette.datastructures import Headers
@@ -9,7 +8,7 @@ from starlette.responses import Response
 from hailuo_tasks_mcp.callers import Caller
 from hailuo_tasks_mcp.errors import SettingsError
 from hailuo_tasks_mcp.settings import PLATFORM_URL, Settings, parse_token
-from hailuo_tasks_mcp.transports.streamable_http.options import HttpOptions
+from hailuo_tasks_mcp.transports.streamable_http.options import HttpOptions, digest
 from hailuo_tasks_mcp.transports.streamable_http.refusals import refusal
 
 _OWN_TOKEN = (
@@ -41,7 +40,7 @@ def caller_of(headers: Headers, settings: Settings, options: HttpOptions) -> Cal
         options: whether it is, and what a caller must send then.
 
     """
-    if not _asks_for_token(options):
+    if not options.asks_for_token:
         if not settings.sandbox and any(name in headers for name in _OF_PROXIES):
             return refusal(
                 403,
@@ -53,24 +52,20 @@ def caller_of(headers: Headers, settings: Settings, options: HttpOptions) -> Cal
         token = _bearer_token(headers)
     except SettingsError as error:
         return _unauthorized(str(error), options, invalid="authorization" in headers)
-    digest = hashlib.sha256(token.encode()).digest()
+    key = digest(token)
     if not options.shared_token:
-        return Caller(token, digest.hex(), (token,))
-    if not _is_one_of(digest, options):
+        return Caller(token, key.hex(), (token,))
+    if not _is_one_of(key, options):
         return _unauthorized("This access token is not known here", options, invalid=True)
-    return Caller(settings.api_token, digest.hex(), (token,))
+    return Caller(settings.api_token, key.hex(), (token,))
 
 
 def how_to_send_a_token(options: HttpOptions) -> str:
     """Return the words for whoever sets a client up; empty if callers need no token."""
-    if not _asks_for_token(options):
+    if not options.asks_for_token:
         return ""
     wanted = _ACCESS_TOKEN if options.shared_token else _OWN_TOKEN
     return f"With every request send {wanted}. {_CLIENTS}"
-
-
-def _asks_for_token(options: HttpOptions) -> bool:
-    return not options.shared_token or bool(options.access_tokens)
 
 
 def _bearer_token(headers: Headers) -> str:
@@ -94,10 +89,9 @@ def _bearer_token(headers: Headers) -> str:
     return token
 
 
-def _is_one_of(digest: bytes, options: HttpOptions) -> bool:
+def _is_one_of(key: bytes, options: HttpOptions) -> bool:
     """Return whether an access token is one of those known, always in the same time."""
-    known = [hashlib.sha256(each.encode()).digest() for each in options.access_tokens]
-    return any([hmac.compare_digest(digest, each) for each in known])  # noqa: C419 - all of them
+    return any([hmac.compare_digest(key, each) for each in options.access_tokens])  # noqa: C419 - all
 
 
 def _unauthorized(problem: str, options: HttpOptions, *, invalid: bool) -> Response:

@@ -14,11 +14,9 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.responses import Response
 
 from hailuo_tasks_mcp.observer import Observer
+from hailuo_tasks_mcp.transports.streamable_http.options import METRICS_FOLDER_VARIABLE
 
 METRICS_PATH = "/metrics"
-
-# Of Prometheus' client: where several processes keep their numbers.
-_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 # From a look-up at once to the longest wait.
 _BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60, 120, 300, 600, 1800, 3600)
@@ -71,7 +69,7 @@ class Metrics(Observer):
     def page(self) -> Response:
         """Return all numbers, of all processes that share a folder, in Prometheus' text format."""
         registry = self._registry
-        if _FOLDER_VARIABLE in os.environ:
+        if METRICS_FOLDER_VARIABLE in os.environ:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
