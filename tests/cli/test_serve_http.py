@@ -15,7 +15,7 @@ from hailuo_tasks_mcp.cli import serve_http
 from hailuo_tasks_mcp.cli.main import main
 from hailuo_tasks_mcp.sandbox.tasks import QUEUED_H3_TASK_ID, SUCCEEDED_H3_TASK_ID
 from helpers import TIMEOUT_SECONDS, TOKEN
-from http_app import call_of, result_of
+from http_app import call_of, headers_of, result_of
 from http_process import http_process
 from raw_http import exchange
 from stdio_process import MODERN_VERSION, measured_command
@@ -174,6 +174,19 @@ def test_several_processes_are_refused_on_windows(
 
     assert main(["serve", "--http", "--workers", "2"]) == 2
     assert "--workers above 1 is not possible on Windows\n" in capfd.readouterr().err
+
+
+@pytest.mark.real_time
+@pytest.mark.skipif(sys.platform != "linux", reason="ports are divided on Linux only")
+def test_workers_do_not_share_the_port_of_another_server_that_would_let_them(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(serve_http, "run_workers", lambda *_: 0)
+    with socket.create_server(("127.0.0.1", 0), reuse_port=True) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["serve", "--http", "--sandbox", "--workers", "2", "--port", port]) == 2
+
+    assert "Address already in use" in capfd.readouterr().err
 
 
 @pytest.mark.real_time
@@ -364,3 +377,20 @@ async def test_a_worker_serves_until_its_stdin_ends() -> None:
 
     assert response.text == "alive\n"
     assert (process.returncode, out, err) == (0, b"", b"")
+
+
+@pytest.mark.real_time
+async def test_a_malformed_notification_is_no_line_of_the_log() -> None:
+    # Whoever sends a token that is made up could fill the log with them.
+    body = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": {}}}
+    async with http_process() as server:
+        for version in VERSIONS:
+            headers = headers_of(version, str(body["method"]))
+            assert (await server.client.post("/mcp", json=body, headers=headers)).status_code == 202
+        assert await server.end() == (0, "")
+
+
+@pytest.mark.real_time
+async def test_the_environments_token_is_not_read_where_each_caller_has_one() -> None:
+    async with http_process(sandbox=False, ACEDATACLOUD_API_TOKEN="not a token") as server:
+        assert "a token of Ace Data Cloud" in server.told
