@@ -82,7 +82,8 @@ def request_of(version: str, method: str, **params: Any) -> tuple[Json, dict[str
     if version == MODERN_VERSION:
         params = envelope(**params)
     body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-    return body, headers_of(version, method, params.get("name", ""))
+    name = params.get("name") or params.get("uri") or params.get("taskId") or ""
+    return body, headers_of(version, method, name)
 
 
 def call_of(version: str, task_id: str, wait_seconds: int = 0) -> tuple[Json, dict[str, str]]:

@@ -30,6 +30,13 @@ def envelope(**params: Any) -> Json:
     }
 
 
+def declaring(params: Json, extension: str) -> Json:
+    """Return the params of a client that declares an extension."""
+    capabilities = {"extensions": {extension: {}}}
+    meta = params.get("_meta", {}) | {"io.modelcontextprotocol/clientCapabilities": capabilities}
+    return params | {"_meta": meta}
+
+
 def message(request_id: int | str | None, method: str, params: Json | None = None) -> bytes:
     request: Json = {"jsonrpc": "2.0", "method": method}
     if request_id is not None:

@@ -1,8 +1,8 @@
 """Assembles the MCP server from settings."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import httpx
 from mcp.server.caching import CacheHint
@@ -17,13 +17,12 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INVALID_PARAMS,
     CallToolRequestParams,
-    CallToolResult,
     ListToolsResult,
     PaginatedRequestParams,
 )
 
 from hailuo_tasks_mcp import __version__
-from hailuo_tasks_mcp.api.client import Api
+from hailuo_tasks_mcp.api.client import Api, ApiClient
 from hailuo_tasks_mcp.callers import Caller
 from hailuo_tasks_mcp.messages import Reader
 from hailuo_tasks_mcp.observer import Observer
@@ -32,8 +31,10 @@ from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.durations import USUAL_DURATIONS
 from hailuo_tasks_mcp.tasks.next_steps import RETRIEVE_TASK, RETRIEVE_TASKS_BATCH
 from hailuo_tasks_mcp.tasks.waits import Waits
+from hailuo_tasks_mcp.tasks_extension import add_tasks_extension, knows_tasks
 from hailuo_tasks_mcp.text import clean_text
 from hailuo_tasks_mcp.tools.catalog import tools_for
+from hailuo_tasks_mcp.tools.mcp_tasks import McpTasks
 from hailuo_tasks_mcp.tools.tool import Clock, Tool, ToolContext, run_tool
 
 CallerOf = Callable[[ServerRequestContext[Api]], Caller]
@@ -91,11 +92,33 @@ def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins fo
     observer = observer or Observer()
     tools = {tool.name: tool for tool in tools_for(settings)}
     schemas = {name: tool.definition.input_schema for name, tool in tools.items()}
+    mcp_tasks = McpTasks(tools.values(), settings)
 
     @asynccontextmanager
     async def lifespan(_: Server[Api]) -> AsyncIterator[Api]:
         async with Api(settings, redactor, transport=transport, observer=observer) as api:
             yield api
+
+    def context_of(
+        request: ServerRequestContext[Api], caller: Caller, client: ApiClient
+    ) -> ToolContext:
+        return ToolContext(
+            client=client,
+            caller=caller,
+            reader=reader,
+            waits=waits,
+            settings=settings,
+            redactor=redactor.scope(caller.token, *caller.secrets),
+            observer=observer,
+            now=now,
+            report_progress=request.session.report_progress,
+        )
+
+    @contextmanager
+    def open_context(request: ServerRequestContext[Api]) -> Iterator[ToolContext]:
+        caller = caller_of(request)
+        with request.lifespan_context.client(caller.token, caller.secrets) as client:
+            yield context_of(request, caller, client)
 
     async def on_list_tools(
         _: ServerRequestContext[Api], params: PaginatedRequestParams | None
@@ -107,7 +130,7 @@ def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins fo
 
     async def on_call_tool(
         request: ServerRequestContext[Api], params: CallToolRequestParams
-    ) -> CallToolResult:
+    ) -> HandlerResult:
         tool = tools.get(params.name)
         if tool is None:
             name = _shown(params.name, redactor, caller_of(request))
@@ -115,19 +138,11 @@ def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins fo
                 code=INVALID_PARAMS, message=f"Unknown tool: {name}. Tools: {', '.join(tools)}."
             )
         caller = caller_of(request)
-        own = redactor.scope(caller.token, *caller.secrets)
+        # Not `open_context`: each call that waits would hold its frame.
         with request.lifespan_context.client(caller.token, caller.secrets) as client:
-            context = ToolContext(
-                client=client,
-                caller=caller,
-                reader=reader,
-                waits=waits,
-                settings=settings,
-                redactor=own,
-                observer=observer,
-                now=now,
-                report_progress=request.session.report_progress,
-            )
+            context = context_of(request, caller, client)
+            if knows_tasks(request):
+                return await mcp_tasks.call(tool, context, params.arguments)
             return await run_tool(tool, context, params.arguments)
 
     server = Server(
@@ -140,11 +155,13 @@ def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins fo
         cache_hints={"tools/list": CacheHint(ttl_ms=_TOOLS_TTL_MS, scope="public")},
         lifespan=lifespan,
         on_list_tools=on_list_tools,
-        on_call_tool=on_call_tool,
     )
+    # Not as an argument, which is for handlers whose results the core of the protocol has.
+    server.add_request_handler("tools/call", CallToolRequestParams, on_call_tool)
     # In place of the SDK's, which makes a span of OpenTelemetry for each request and holds it, as
     # long as a call waits, even where nothing collects them. There is no telemetry here.
     server.middleware[:] = [_redacting(redactor, caller_of)]
+    add_tasks_extension(server, mcp_tasks, open_context)
     return server
 
 

@@ -239,6 +239,7 @@ class Settings:
         api_base_url: where the API is, without a slash at its end.
         request_timeout_seconds: how long one attempt of an HTTP request may take, in seconds.
         max_wait_seconds: the highest `wait_seconds` that a call may ask for, in seconds.
+        max_mcp_task_seconds: how long an MCP task waits, in seconds, if its call asked for less.
         log_level: threshold of the log on stderr.
         sandbox: whether answers come from the embedded sandbox.
         problem: why these settings cannot be used, all in one; no request is sent while it is set.
@@ -283,6 +284,15 @@ class Settings:
         title="Longest wait in one call",
         hint="Whole seconds, 1 to 3600. Claude Desktop may cut off a call after 60 seconds, so 50 "
         "is safe.",
+    )
+    max_mcp_task_seconds: int = _variable(
+        name="HAILUO_MAX_MCP_TASK_SECONDS",
+        # Far above the time after which a run is overdue.
+        default=1800,
+        meaning="How long a wait goes on in the background, 1 to 43200, in hosts with MCP tasks",
+        parse=_whole_seconds,
+        minimum=1,
+        maximum=43_200,
     )
     log_level: str = _variable(
         name=LOG_LEVEL_VARIABLE,

@@ -8,7 +8,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from hailuo_tasks_mcp.api.batching import COLLECT_SECONDS
 from hailuo_tasks_mcp.api.results import LOOKUP_SECONDS, LookupResult
@@ -41,6 +41,19 @@ class Fetch(Protocol):
             HailuoTasksError: nothing could be learned.
 
         """
+
+
+class Poll(NamedTuple):
+    """What one poll of a wait brought.
+
+    Attributes:
+        known: what is known by now.
+        pause_seconds: after how long to poll again; None if the wait is over.
+
+    """
+
+    known: LookupResult
+    pause_seconds: float | None
 
 
 def pause_seconds(waited_seconds: float) -> float:
@@ -98,7 +111,7 @@ async def poll(
         known = await _add(waits.bounded(fetched), open_ids, known)
         now = clock()
         await on_poll(now - start, known)
-        open_ids = [task_id for task_id in task_ids if not _is_final(task_id, known)]
+        open_ids = _not_final(task_ids, known)
         # The last fetch starts early enough to end in time if the API is slow but healthy.
         fetch_seconds = 0.0 if known.failures else min(now - fetch_at, _SLOW_FETCH_SECONDS)
         last_start = min(end, end + _LAST_FETCH_SECONDS / 2 - fetch_seconds)
@@ -117,6 +130,39 @@ async def poll(
             break
     _raise_if_nothing_known(known, task_ids, wait_seconds, stopped=waits.stopping)
     return known
+
+
+async def poll_once(
+    fetch: Fetch,
+    task_ids: Sequence[str],
+    *,
+    waited_seconds: float,
+    wait_seconds: float,
+    waits: Waits | None = None,
+) -> Poll:
+    """Fetch tasks once, for a wait whose polls somebody else sends one by one.
+
+    Args:
+        fetch: fetches the tasks.
+        task_ids: the tasks, without repeats.
+        waited_seconds: for how long the wait has gone on.
+        wait_seconds: how long it may go on for tasks that run.
+        waits: ends the fetch early when the server stops.
+
+    Raises:
+        HailuoTasksError: nothing was learned, and the wait is over or would not help.
+
+    """
+    waits = waits or Waits()
+    fetched = fetch(task_ids, within_seconds=LOOKUP_SECONDS, collect=waited_seconds > 0)
+    known = await _add(waits.bounded(fetched), task_ids, LookupResult({}, {}))
+    open_ids = _not_final(task_ids, known)
+    if _may_change(open_ids, known) and waited_seconds < wait_seconds:
+        pause = max(pause_seconds(waited_seconds), _min_pause(open_ids, known))
+        # Not beyond the end, at which what is known then is the answer.
+        return Poll(known, min(pause, max(wait_seconds - waited_seconds, _MIN_PAUSE_SECONDS)))
+    _raise_if_nothing_known(known, task_ids, wait_seconds, stopped=waits.stopping)
+    return Poll(known, None)
 
 
 async def _add(
@@ -143,6 +189,10 @@ def _after_pause(known: LookupResult, seconds: float) -> LookupResult:
 
     failures = {task_id: later(failure) for task_id, failure in known.failures.items()}
     return LookupResult(known.records, failures)
+
+
+def _not_final(task_ids: Sequence[str], known: LookupResult) -> list[str]:
+    return [task_id for task_id in task_ids if not _is_final(task_id, known)]
 
 
 def _is_final(task_id: str, known: LookupResult) -> bool:

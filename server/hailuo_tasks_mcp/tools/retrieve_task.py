@@ -1,6 +1,5 @@
 """The tool `retrieve_task`: the state and the videos of one task."""
 
-from collections.abc import Awaitable
 from typing import Annotated
 
 from mcp_types import Tool as ToolDefinition
@@ -11,14 +10,9 @@ from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.answers import TaskSummary
 from hailuo_tasks_mcp.tasks.summarize import summarize_task
 from hailuo_tasks_mcp.tools.arguments import Arguments, TaskId, WaitSeconds
-from hailuo_tasks_mcp.tools.lookup import (
-    READ_ONLY,
-    REFUSAL,
-    lookup_definition,
-    poll_with_progress,
-)
+from hailuo_tasks_mcp.tools.lookup import READ_ONLY, LookupTool, lookup_tool
 from hailuo_tasks_mcp.tools.schema import flat_schema
-from hailuo_tasks_mcp.tools.tool import Tool, ToolContext
+from hailuo_tasks_mcp.tools.tool import ToolContext
 
 
 class RetrieveTaskArguments(Arguments):
@@ -41,29 +35,16 @@ DEFINITION = ToolDefinition(
 )
 
 
-def tool(settings: Settings) -> Tool:
+def tool(settings: Settings) -> LookupTool:
     """Return the tool as these settings publish it."""
-    return Tool(
-        definition=lookup_definition(DEFINITION, settings),
-        arguments=RetrieveTaskArguments,
-        run=run,
-        refusal=REFUSAL,
+    return lookup_tool(
+        settings,
+        DEFINITION,
+        RetrieveTaskArguments,
+        ids_of=lambda arguments: [arguments.task_id],
+        arguments_for=lambda task_ids: {"task_id": " ".join(task_ids)},
+        summarize=summarize,
     )
-
-
-async def run(context: ToolContext, arguments: RetrieveTaskArguments) -> TaskSummary:
-    """Return the answer for the task."""
-    return summarize(context, arguments, await look_up(context, arguments))
-
-
-def look_up(context: ToolContext, arguments: RetrieveTaskArguments) -> Awaitable[LookupResult]:
-    """Return what is known of the task at the end of the wait.
-
-    Raises:
-        HailuoTasksError: nothing could be learned.
-
-    """
-    return poll_with_progress(context, [arguments.task_id], arguments.wait_seconds)
 
 
 def summarize(

@@ -1,5 +1,6 @@
 """The tool `retrieve_tasks_batch`: the states and the videos of several tasks."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from mcp_types import Tool as ToolDefinition
@@ -16,14 +17,9 @@ from hailuo_tasks_mcp.tools.arguments import (
     WaitSeconds,
     find_task_id,
 )
-from hailuo_tasks_mcp.tools.lookup import (
-    READ_ONLY,
-    REFUSAL,
-    lookup_definition,
-    poll_with_progress,
-)
+from hailuo_tasks_mcp.tools.lookup import READ_ONLY, LookupTool, lookup_tool
 from hailuo_tasks_mcp.tools.schema import flat_schema
-from hailuo_tasks_mcp.tools.tool import Tool, ToolContext
+from hailuo_tasks_mcp.tools.tool import ToolContext
 
 
 class RetrieveTasksBatchArguments(Arguments):
@@ -48,32 +44,21 @@ DEFINITION = ToolDefinition(
 )
 
 
-def tool(settings: Settings) -> Tool:
+def tool(settings: Settings) -> LookupTool:
     """Return the tool as these settings publish it."""
-    return Tool(
-        definition=lookup_definition(DEFINITION, settings),
-        arguments=RetrieveTasksBatchArguments,
-        run=run,
-        refusal=REFUSAL,
+    return lookup_tool(
+        settings,
+        DEFINITION,
+        RetrieveTasksBatchArguments,
+        ids_of=ids_of,
+        arguments_for=lambda task_ids: {"task_ids": list(task_ids)},
+        summarize=summarize,
     )
 
 
-async def run(context: ToolContext, arguments: RetrieveTasksBatchArguments) -> BatchSummary:
-    """Return the answer for the tasks."""
-    return summarize(context, arguments, await look_up(context, arguments))
-
-
-async def look_up(context: ToolContext, arguments: RetrieveTasksBatchArguments) -> LookupResult:
-    """Return what is known of the tasks at the end of the wait.
-
-    Raises:
-        HailuoTasksError: nothing could be learned of any of them.
-
-    """
-    ids = [task_id for task_id in arguments.task_ids if find_task_id(task_id)]
-    if not ids:
-        return LookupResult({}, {})
-    return await poll_with_progress(context, ids, arguments.wait_seconds)
+def ids_of(arguments: RetrieveTasksBatchArguments) -> Sequence[str]:
+    """Return which ids are looked up; what is none is answered as such."""
+    return [task_id for task_id in arguments.task_ids if find_task_id(task_id)]
 
 
 def summarize(

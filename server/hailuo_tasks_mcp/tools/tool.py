@@ -32,6 +32,7 @@ from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.answers import Answer
 from hailuo_tasks_mcp.tasks.waits import Waits
 from hailuo_tasks_mcp.tools.arguments import describe_problems
+from hailuo_tasks_mcp.tools.handles import Handle
 
 # More arguments are refused by their number alone: each one that is unknown is an error of its own.
 _MAX_GIVEN_ARGUMENTS = 100
@@ -115,6 +116,26 @@ class Tool:
         return annotations is not None and bool(annotations.read_only_hint)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Working:
+    """What there is in place of an answer while something still runs.
+
+    Attributes:
+        message: how far they are, in a few words.
+        pause_seconds: after how long to poll again.
+        handle: what the wait goes on with.
+
+    """
+
+    message: str
+    pause_seconds: float
+    handle: Handle
+
+
+Run = Callable[[ToolContext, Any], Awaitable[Answer | Working]]
+"""Does what a tool's checked arguments ask for, or some of it; may raise a HailuoTasksError."""
+
+
 async def run_tool(
     tool: Tool, context: ToolContext, arguments: Mapping[str, Any] | None
 ) -> CallToolResult:
@@ -123,24 +144,33 @@ async def run_tool(
     Whatever goes wrong comes back as a result with `is_error`, in words for the model: bad
     arguments, an API that does not answer, and, as the last resort, a defect of this server.
     """
+    result = await run_in_parts(tool, context, arguments, tool.run)
+    assert isinstance(result, CallToolResult)  # noqa: S101 - a tool's own `run` has an answer
+    return result
+
+
+async def run_in_parts(
+    tool: Tool, context: ToolContext, arguments: Mapping[str, Any] | None, run: Run
+) -> CallToolResult | Working:
+    """Do `run` in place of what a tool does, with unchecked arguments; else as `run_tool`."""
     clock = asyncio.get_running_loop().time
     start, outcome = clock(), "Cancelled"
     try:
-        result, outcome = await _run(tool, context, arguments)
+        result, outcome = await _run(tool, context, arguments, run)
     finally:
         context.observer.call_ended(tool.name, outcome, clock() - start)
-    if context.settings.sandbox:
+    if context.settings.sandbox and isinstance(result, CallToolResult):
         result.content.append(TextContent(type="text", text=SANDBOX_LINE))
     return result
 
 
 async def _run(
-    tool: Tool, context: ToolContext, arguments: Mapping[str, Any] | None
-) -> tuple[CallToolResult, str]:
+    tool: Tool, context: ToolContext, arguments: Mapping[str, Any] | None, run: Run
+) -> tuple[CallToolResult | Working, str]:
     """Return a tool's result, and how an observer is told of it."""
     try:
         checked = check_arguments(tool, arguments, context.settings, context.redactor)
-        answer = await tool.run(context, checked)
+        answer = await run(context, checked)
     except HailuoTasksError as error:
         context.log_for_operator([error.failure])
         told = context.told(error.failure)
@@ -153,6 +183,8 @@ async def _run(
             error = error.exceptions[0]
         text = _internal_error(tool, context.reader, type(error).__name__)
         return _error_result(text), "InternalError"
+    if isinstance(answer, Working):
+        return answer, type(answer).__name__
     data = answer.as_data()
     given = compact_json(checked.model_dump())
     if context.redactor.redact(given) != given:

@@ -19,6 +19,7 @@ from hailuo_tasks_mcp.api.client import Api
 from hailuo_tasks_mcp.callers import Caller
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.waits import Waits
+from hailuo_tasks_mcp.tasks_extension import TASK_METHODS
 from hailuo_tasks_mcp.transports.streamable_http.bodies import (
     media_refusal,
     read_body,
@@ -35,13 +36,14 @@ from hailuo_tasks_mcp.transports.streamable_http.guards import (
 )
 from hailuo_tasks_mcp.transports.streamable_http.options import HttpOptions
 from hailuo_tasks_mcp.transports.streamable_http.refusals import refusal
+from hailuo_tasks_mcp.transports.streamable_http.task_header import check_task_headers
 
 MCP_PATH = "/mcp"
 
 _CALLER = "hailuo_tasks_mcp.caller"
 # Methods that the log shows; a header may hold anything else.
 _SHOWN = frozenset(
-    {"get", "head", "options", "post", "server/discover", "tools/call", "tools/list"}
+    {"get", "head", "options", "post", "server/discover", "tools/call", "tools/list", *TASK_METHODS}
 )
 
 Page = Callable[[], Response]
@@ -61,7 +63,7 @@ class HttpApp:
     """An MCP server as an ASGI app, stateless: each request stands alone, in all revisions of MCP.
 
     Args:
-        server: made with `caller_of_request`.
+        server: made with `caller_of_request`; it is made to check headers of its requests.
         settings: those of the server.
         options: who may use it, and by which names.
         waits: the server's, which end when the app drains.
@@ -85,6 +87,7 @@ class HttpApp:
         # their frames, and what they do is done here, with words that say what to do.
         self._manager = StreamableHTTPSessionManager(server, stateless=True)
         self._mcp = self._manager.asgi_app.app
+        check_task_headers(server)
         self._lifespan = Router(lifespan=lambda _: self._manager.run())
         self._schema_of = server.get_tool_input_schema
         self._with_cors = with_cors(self._on_mcp, options, ["POST"])
