@@ -32,7 +32,7 @@ def envelope(**params: Any) -> Json:
 
 def declaring(params: Json, extension: str) -> Json:
     """Return the params of a client that declares an extension."""
-    capabilities = {"extensions": {extension: {}}}
+    capabilities: Json = {"extensions": {extension: {}}}
     meta = params.get("_meta", {}) | {"io.modelcontextprotocol/clientCapabilities": capabilities}
     return params | {"_meta": meta}
 

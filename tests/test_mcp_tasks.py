@@ -62,10 +62,10 @@ async def declared(app: HttpApp, method: str, *, token: str = CALLER_TOKEN, **pa
 
 async def call(app: HttpApp, *task_ids: str, wait_seconds: int = 50, **other: Any) -> Json:
     """Call a tool for a client that knows MCP tasks."""
-    name, arguments = "retrieve_task", {"task_id": task_ids[0]}
+    name, given = "retrieve_task", dict[str, Any](task_id=task_ids[0])
     if len(task_ids) > 1:
-        name, arguments = "retrieve_tasks_batch", {"task_ids": list(task_ids)}
-    arguments["wait_seconds"] = wait_seconds
+        name, given = "retrieve_tasks_batch", {"task_ids": list(task_ids)}
+    arguments = given | {"wait_seconds": wait_seconds}
     return await declared(app, "tools/call", name=name, arguments=arguments, **other)
 
 
@@ -285,7 +285,7 @@ async def test_an_mcp_task_waits_far_longer_than_a_call() -> None:
     ],
 )
 async def test_an_mcp_task_ends_with_the_state_as_it_is_after_the_time_that_is_set(
-    changes: dict[str, int], seconds: int
+    changes: dict[str, Any], seconds: int
 ) -> None:
     async with running_app(ending(t=NEVER), **changes) as app:
         task = await call(app, "t")

@@ -5,6 +5,7 @@ is for the server and its transport to do.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from mcp.server.context import HandlerResult
@@ -43,7 +44,8 @@ from mcp_types import (
 )
 
 from conformance.contents import IMAGE, PNG, embedded, text
-from conformance.tools import CALLS, TOOLS, Context, form
+from conformance.mcp_tasks import SuiteTasks
+from conformance.tools import CALLS, CallTool, Context, form, tool_named
 
 _ASKING_PROMPT = "test_input_required_result_prompt"
 _PROMPT_ARGUMENTS = {
@@ -63,8 +65,10 @@ _FROM_TEMPLATE = re.compile(r"test://template/([^/]+)/data")
 
 
 def add_fixtures(server: Server[Any]) -> None:
-    """Add the suite's tools to those of a server, and its prompts, resources and completions."""
-    _add_tools(server)
+    """Add the suite's tools and tasks to a server, and its prompts, resources and completions."""
+    tasks = SuiteTasks()
+    tasks.add_to(server)
+    _add_tools(server, CALLS | tasks.calls)
     add = server.add_request_handler
     add("prompts/list", PaginatedRequestParams, _list_prompts)
     add("prompts/get", GetPromptRequestParams, _get_prompt)
@@ -81,7 +85,7 @@ def add_fixtures(server: Server[Any]) -> None:
     )
 
 
-def _add_tools(server: Server[Any]) -> None:
+def _add_tools(server: Server[Any], calls: Mapping[str, CallTool]) -> None:
     own_list = server.get_request_handler("tools/list")
     own_call = server.get_request_handler("tools/call")
     assert own_list is not None
@@ -90,10 +94,10 @@ def _add_tools(server: Server[Any]) -> None:
     async def list_tools(context: Context, params: PaginatedRequestParams) -> HandlerResult:
         own = await own_list.handler(context, params)
         assert isinstance(own, ListToolsResult)
-        return ListToolsResult(tools=[*own.tools, *TOOLS])
+        return ListToolsResult(tools=[*own.tools, *map(tool_named, calls)])
 
     async def call_tool(context: Context, params: CallToolRequestParams) -> HandlerResult:
-        call = CALLS.get(params.name, own_call.handler)
+        call = calls.get(params.name, own_call.handler)
         return await call(context, params)
 
     server.add_request_handler("tools/list", PaginatedRequestParams, list_tools)

@@ -211,6 +211,7 @@ CALLS: dict[str, CallTool] = {
     "test_input_required_result_capabilities": _need_what_is_declared,
 }
 
-TOOLS = [
-    Tool(name=name, description="Of the suite.", input_schema={"type": "object"}) for name in CALLS
-]
+
+def tool_named(name: str) -> Tool:
+    """Return what is published of a tool of the suite's."""
+    return Tool(name=name, description="Of the suite.", input_schema={"type": "object"})

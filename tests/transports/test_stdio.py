@@ -19,23 +19,33 @@ import pytest
 from mcp.client.stdio import PROCESS_TERMINATION_TIMEOUT
 
 from hailuo_tasks_mcp.sandbox.tasks import RUNNING_TASK_ID
+from hailuo_tasks_mcp.tasks_extension import TASKS_EXTENSION
 from hailuo_tasks_mcp.transports.stdio import (
     FLUSH_SECONDS,
     GRACE_SECONDS,
     MAX_IN_FLIGHT,
     MAX_LINE_BYTES,
 )
-from helpers import DOCUMENTED_ID, TIMEOUT_SECONDS, TOKEN, listening
+from helpers import (
+    DOCUMENTED_ID,
+    TIMEOUT_SECONDS,
+    TOKEN,
+    example,
+    http_response,
+    listening,
+)
 from stdio_process import (
     INITIALIZED,
     MODERN_VERSION,
     ServerProcess,
+    declaring,
     envelope,
     initialize,
     measured_command,
     message,
     server_process,
 )
+from two_services import running
 
 pytestmark = pytest.mark.real_time
 
@@ -86,7 +96,7 @@ async def test_a_host_of_the_revision_without_a_handshake_is_served() -> None:
         rest, err = await server.finish()
 
     assert MODERN_VERSION in hello["result"]["supportedVersions"]
-    assert hello["result"]["capabilities"] == {"tools": {"listChanged": False}}
+    assert hello["result"]["capabilities"]["tools"] == {"listChanged": False}
     assert len(tools["result"]["tools"]) == 2
     block, sandbox = look_up["result"]["content"]
     assert sandbox["text"].startswith("SANDBOX: ")
@@ -94,6 +104,40 @@ async def test_a_host_of_the_revision_without_a_handshake_is_served() -> None:
     assert look_up["result"]["structuredContent"]["state"] == "succeeded"
     assert unknown["error"]["code"] == -32602
     assert (rest, err, server.process.returncode) == ([], "", 0)
+
+
+async def test_the_video_of_a_wait_is_brought_by_another_process_once_the_first_was_killed() -> (
+    None
+):
+    environ: Any = {"ACEDATACLOUD_API_TOKEN": TOKEN}
+    arguments = {"task_id": DOCUMENTED_ID, "wait_seconds": 50}
+    call = {"name": "retrieve_task", "arguments": arguments}
+
+    def request(number: int, method: str, **params: Any) -> bytes:
+        return message(number, method, declaring(envelope(**params), TASKS_EXTENSION))
+
+    async def started(server: ServerProcess) -> Any:
+        return (await server.request(request(1, "tools/call", **call)))["result"]
+
+    async def polled(server: ServerProcess, task: Any) -> Any:
+        return (await server.request(request(2, "tasks/get", taskId=task["taskId"])))["result"]
+
+    async with listening(http_response(running(DOCUMENTED_ID))) as (api, _):
+        environ["ACEDATACLOUD_API_BASE_URL"] = f"http://{api}"
+        async with server_process(**environ) as server:
+            task = await started(server)
+            during = await polled(server, task)
+            err = await server.end(signal.SIGKILL)
+    async with listening(http_response(example("retrieve"))) as (api, _):
+        environ["ACEDATACLOUD_API_BASE_URL"] = f"http://{api}"
+        async with server_process(**environ) as server:
+            ended = await polled(server, task)
+            await server.finish()
+
+    assert (task["status"], during["status"], err) == ("working", "working", "")
+    assert ended["status"] == "completed"
+    answer = ended["result"]["structuredContent"]
+    assert answer["video_urls"] == [example("retrieve")["response"]["data"][0]["video_url"]]
 
 
 async def test_requests_sent_before_stdin_closes_are_answered() -> None:
