@@ -13,7 +13,8 @@ class Observer:
         Args:
             tool: the name of one of this server's tools.
             outcome: "ok"; the name of a class of `errors`; "InternalError" for a defect of this
-                server, and "Cancelled" for a call that its caller gave up.
+                server, "Cancelled" for a call that its caller gave up, and "Working" for one, or a
+                poll, that leaves an MCP task running.
             seconds: how long it took.
 
         """

@@ -289,7 +289,8 @@ class Settings:
         name="HAILUO_MAX_MCP_TASK_SECONDS",
         # Far above the time after which a run is overdue.
         default=1800,
-        meaning="How long a wait goes on in the background, 1 to 43200, in hosts with MCP tasks",
+        meaning="Seconds that a wait in the background takes at most, in hosts with MCP tasks, "
+        "1 to 43200",
         parse=_whole_seconds,
         minimum=1,
         maximum=43_200,

@@ -15,7 +15,7 @@ from hailuo_tasks_mcp.tools.catalog import tools_for
 from repository import ROOT, Strict, copy_with_stray_files, project, variables_that_are_read
 
 # Of it 16 kB are the icon, and 44 kB the hashes of the dependencies on every platform.
-MAX_BUNDLE_BYTES = 480_000
+MAX_BUNDLE_BYTES = 510_000
 
 
 class Author(Strict):
