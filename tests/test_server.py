@@ -19,14 +19,16 @@ from hailuo_tasks_mcp.tools.tool import Tool
 from helpers import DOCUMENTED_ID, HailuoAlone, ScriptedApi, data_of, example, settings
 
 
-async def test_the_server_identifies_itself_and_advertises_tools_alone() -> None:
+async def test_the_server_identifies_itself_and_advertises_tools_and_the_view_alone() -> None:
     async with Client(create_server(settings()), mode="legacy") as client:
         assert client.server_info is not None
         assert client.server_info.name == "hailuo-tasks-mcp"
         assert client.server_info.title == "Hailuo tasks"
         assert client.server_info.version == __version__
         assert client.server_capabilities.model_dump(exclude_none=True) == {
-            "tools": {"list_changed": False}
+            "tools": {"list_changed": False},
+            "resources": {"list_changed": False, "subscribe": False},
+            "extensions": {"io.modelcontextprotocol/ui": {}},
         }
         assert client.instructions is not None
         assert "retrieve_tasks_batch" in client.instructions

@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import httpx
 from mcp.server.caching import CacheHint
@@ -26,6 +27,7 @@ from hailuo_tasks_mcp.api.client import Api, ApiClient
 from hailuo_tasks_mcp.callers import Caller
 from hailuo_tasks_mcp.messages import Reader
 from hailuo_tasks_mcp.observer import Observer
+from hailuo_tasks_mcp.pagination import refuse_cursor
 from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.durations import USUAL_DURATIONS
@@ -36,6 +38,7 @@ from hailuo_tasks_mcp.text import clean_text
 from hailuo_tasks_mcp.tools.catalog import tools_for
 from hailuo_tasks_mcp.tools.mcp_tasks import McpTasks
 from hailuo_tasks_mcp.tools.tool import Clock, Tool, ToolContext, run_tool
+from hailuo_tasks_mcp.ui_extension import add_ui_extension, shown_in_view
 
 CallerOf = Callable[[ServerRequestContext[Api]], Caller]
 
@@ -54,9 +57,10 @@ SANDBOX_NOTE = (
     " This is a sandbox: its tasks and videos are made up, and nothing is sent to Ace Data Cloud."
 )
 
-# The tools of a running server never change.
-_TOOLS_TTL_MS = 3_600_000
+# The tools and the view of a running server never change.
+_CACHE_HINT = CacheHint(ttl_ms=3_600_000, scope="public")
 _MAX_SHOWN_NAME_LENGTH = 64
+_MAX_SHOWN_URI_LENGTH = 1_000
 
 
 def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins for tests
@@ -93,6 +97,7 @@ def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins fo
     tools = {tool.name: tool for tool in tools_for(settings)}
     schemas = {name: tool.definition.input_schema for name, tool in tools.items()}
     mcp_tasks = McpTasks(tools.values(), settings)
+    definitions = [shown_in_view(tool) for tool in tools.values()]
 
     @asynccontextmanager
     async def lifespan(_: Server[Api]) -> AsyncIterator[Api]:
@@ -123,10 +128,8 @@ def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins fo
     async def on_list_tools(
         _: ServerRequestContext[Api], params: PaginatedRequestParams | None
     ) -> ListToolsResult:
-        if params is not None and params.cursor is not None:
-            # All tools fit on one page, so no cursor was ever given out.
-            raise MCPError(code=INVALID_PARAMS, message="Unknown cursor: ask without one.")
-        return ListToolsResult(tools=[tool.definition for tool in tools.values()])
+        refuse_cursor(params)
+        return ListToolsResult(tools=definitions)
 
     async def on_call_tool(
         request: ServerRequestContext[Api], params: CallToolRequestParams
@@ -152,7 +155,11 @@ def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins fo
         instructions=_instructions(settings, tools.values()),
         # Else the SDK lists the tools at every call over HTTP, to compare its headers.
         get_tool_input_schema=schemas.get,
-        cache_hints={"tools/list": CacheHint(ttl_ms=_TOOLS_TTL_MS, scope="public")},
+        cache_hints={
+            "tools/list": _CACHE_HINT,
+            "resources/list": _CACHE_HINT,
+            "resources/read": _CACHE_HINT,
+        },
         lifespan=lifespan,
         on_list_tools=on_list_tools,
     )
@@ -162,6 +169,7 @@ def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins fo
     # long as a call waits, even where nothing collects them. There is no telemetry here.
     server.middleware[:] = [_redacting(redactor, caller_of)]
     add_tasks_extension(server, mcp_tasks, open_context)
+    add_ui_extension(server)
     return server
 
 
@@ -174,18 +182,24 @@ def _redacting(redactor: Redactor, caller_of: CallerOf) -> ServerMiddleware[Api]
             try:
                 return await call_next(ctx)
             except MCPError as error:
-                if not isinstance(error.data, str):
+                # The name of an unknown method, which the SDK repeats, or an unknown URI.
+                if isinstance(error.data, str):
+                    data: Any = _shown(error.data, redactor, caller)
+                elif isinstance(error.data, dict) and "uri" in error.data:
+                    uri = _shown(error.data["uri"], redactor, caller, _MAX_SHOWN_URI_LENGTH)
+                    data = error.data | {"uri": uri}
+                else:
                     raise
-                # The SDK repeats the name of an unknown method.
-                shown = _shown(error.data, redactor, caller)
-                raise MCPError(error.code, error.message, shown) from None
+                raise MCPError(error.code, error.message, data) from None
 
     return middleware
 
 
-def _shown(name: str, redactor: Redactor, caller: Caller) -> str:
+def _shown(
+    name: str, redactor: Redactor, caller: Caller, limit: int = _MAX_SHOWN_NAME_LENGTH
+) -> str:
     own = redactor.scope(caller.token, *caller.secrets)
-    return clean_text(own.redact(name), _MAX_SHOWN_NAME_LENGTH)
+    return clean_text(own.redact(name), limit)
 
 
 def _instructions(settings: Settings, tools: Iterable[Tool]) -> str:

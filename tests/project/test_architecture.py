@@ -73,11 +73,17 @@ def test_each_subpackage_imports_only_the_libraries_it_may() -> None:
         "api": ("mcp", "mcp_types"),
         "tasks": ("mcp", "mcp_types", "httpx"),
         "tools": ("mcp", "httpx"),
+        "view": ("mcp", "httpx", "pydantic"),
     }
     for subpackage, packages in foreign.items():
         for path in (PACKAGE / subpackage).glob("*.py"):
             imports = re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(), re.MULTILINE)
             assert not set(imports) & set(packages), path
+
+
+def test_tools_and_the_view_lie_side_by_side() -> None:
+    assert importers_of("view") == {"ui_extension"}
+    assert "view" not in {name.partition("/")[0] for name in importers_of("tools")}
 
 
 def test_the_sandbox_is_imported_by_the_cli_alone() -> None:

@@ -14,8 +14,9 @@ from hailuo_tasks_mcp.settings import VARIABLES, Settings, read_settings
 from hailuo_tasks_mcp.tools.catalog import tools_for
 from repository import ROOT, Strict, copy_with_stray_files, project, variables_that_are_read
 
-# Of it 16 kB are the icon, and 44 kB the hashes of the dependencies on every platform.
-MAX_BUNDLE_BYTES = 510_000
+# Of it 16 kB are the icon, 12 kB the view, and 44 kB the hashes of the dependencies on every
+# platform.
+MAX_BUNDLE_BYTES = 520_000
 
 
 class Author(Strict):
@@ -213,5 +214,6 @@ def test_the_bundle_holds_what_runs_and_nothing_else(tmp_path: Path) -> None:
         "manifest.json",
         "pyproject.toml",
         "server/hailuo_tasks_mcp/py.typed",
+        "server/hailuo_tasks_mcp/view/task.html",
     }
     assert sum((copy / name).stat().st_size for name in packed) < MAX_BUNDLE_BYTES

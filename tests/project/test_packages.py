@@ -67,6 +67,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
     info = f"{NAME}.dist-info"
     assert names == modules() | {
         "hailuo_tasks_mcp/py.typed",
+        "hailuo_tasks_mcp/view/task.html",
         f"{info}/METADATA",
         f"{info}/RECORD",
         f"{info}/WHEEL",
@@ -108,6 +109,7 @@ def test_the_sdist_holds_what_it_takes_to_build_test_and_bundle(built: Path) -> 
         "SECURITY.md",
         "server/main.py",
         "server/hailuo_tasks_mcp/py.typed",
+        "server/hailuo_tasks_mcp/view/task.html",
         "tests/helpers.py",
         "tests/examples/retrieve.json",
         "tests/snapshots/tools.json",
@@ -146,14 +148,19 @@ def test_the_command_works_where_only_the_wheel_is(installed: Path, tmp_path: Pa
         command,
         "--sandbox",
         folder=tmp_path,
-        stdin=message(1, "tools/list", envelope()),
+        stdin=message(1, "tools/list", envelope())
+        + message(2, "resources/read", envelope(uri="ui://hailuo-tasks/task")),
     )
 
     assert version.split() == ["hailuo-tasks-mcp", __version__]
     assert json.loads(checked)["ok"]
-    response = json.loads(listed.stdout)
-    assert [tool["name"] for tool in response["result"]["tools"]] == [
+    results = {
+        response["id"]: response["result"]
+        for response in map(json.loads, listed.stdout.splitlines())
+    }
+    assert [tool["name"] for tool in results[1]["tools"]] == [
         "retrieve_task",
         "retrieve_tasks_batch",
     ]
+    assert results[2]["contents"][0]["text"].startswith("<!doctype html>")
     assert listed.stderr == b""

@@ -72,7 +72,7 @@ async def test_a_host_of_any_handshake_revision_is_served(version: str) -> None:
         rest, err = await server.finish()
 
     assert hello["protocolVersion"] == version
-    assert hello["capabilities"] == {"tools": {"listChanged": False}}
+    assert hello["capabilities"]["tools"] == {"listChanged": False}
     assert hello["serverInfo"]["name"] == "hailuo-tasks-mcp"
     names = [tool["name"] for tool in tools["result"]["tools"]]
     assert names == ["retrieve_task", "retrieve_tasks_batch"]

@@ -7,6 +7,9 @@ from hailuo_tasks_mcp.api.services import ServiceName
 USUAL_DURATIONS: Mapping[ServiceName, str] = {"hailuo": "1-2 min", "minimax": "up to 7 min"}
 """How long a run takes, in words."""
 
+LONGEST_USUAL_SECONDS: Mapping[ServiceName, int] = {"hailuo": 2 * 60, "minimax": 7 * 60}
+"""The upper ends of those, for what is drawn."""
+
 # After so long, the platform advises to give a task up and to make it anew.
 OVERDUE_SECONDS = 10 * 60
 

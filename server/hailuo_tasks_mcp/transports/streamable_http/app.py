@@ -43,7 +43,11 @@ MCP_PATH = "/mcp"
 _CALLER = "hailuo_tasks_mcp.caller"
 # Methods that the log shows; a header may hold anything else.
 _SHOWN = frozenset(
-    {"get", "head", "options", "post", "server/discover", "tools/call", "tools/list", *TASK_METHODS}
+    {
+        *("get", "head", "options", "post", "server/discover", "tools/call", "tools/list"),
+        *("resources/list", "resources/read"),
+        *TASK_METHODS,
+    }
 )
 
 Page = Callable[[], Response]

@@ -1,0 +1,1 @@
+"""What a person sees of tasks in a chat: one HTML page, which the host shows."""
