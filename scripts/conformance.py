@@ -91,7 +91,7 @@ class Reason(NamedTuple):
 
 _STATELESS = frozenset({"fixtures", "product"})
 _TWO_TOOLS = frozenset({"product"})
-_NO_METHOD = r"Method not found|got -32601|data\.uri is undefined"
+_NOT_THERE = r"Method not found|got -32601|Unknown resource"
 REASONS: Mapping[str, Reason] = {
     "a": Reason(
         _STATELESS,
@@ -115,9 +115,9 @@ REASONS: Mapping[str, Reason] = {
         _TWO_TOOLS,
         r"prompts-\S+|resources-\S+|sep-2164-resource-not-found|completion-complete|caching"
         r"|logging-set-level|tools-call-with-logging|input-required-result-non-tool-request",
-        _NO_METHOD,
-        "Wants prompts, resources, completions or a log for the client; the product has, and "
-        "declares, tools only.",
+        _NOT_THERE,
+        "Wants prompts, resources of the suite's, completions or a log for the client; the product "
+        "has, and declares, tools and one resource only, its view.",
     ),
 }
 
