@@ -84,7 +84,7 @@ _CHINESE = {
     "How long one attempt of an HTTP request may take, in seconds, up to 40": (
         "单次 HTTP 请求的超时秒数，重试另算，最大 40"
     ),
-    "Seconds that a wait in the background takes at most, in hosts with MCP tasks, 1 to 43200": (
+    "How long an MCP task waits, in seconds, 1 to 43200, in hosts that have them": (
         "支持 MCP 任务的客户端里，后台最多等待多少秒，1 到 43200"
     ),
     (

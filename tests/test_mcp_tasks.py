@@ -35,7 +35,7 @@ from http_app import (
 from stdio_process import MODERN_VERSION, declaring
 from tasks.test_shared_polls import EndingTasks
 from test_observer import Notes
-from two_services import TwoServices
+from two_services import TwoServices, h3, running
 
 ID = "09d4a93e-d5c8-4778-bdf2-711773d71c59"
 IDS = [f"09d4a93e-d5c8-4778-bdf2-7117730000{number:02d}" for number in range(10)]
@@ -109,7 +109,7 @@ async def test_a_call_that_is_to_wait_for_a_running_task_is_answered_at_once_wit
         "createdAt": "2025-01-14T14:08:13Z",
         "lastUpdatedAt": "2025-01-14T14:08:13Z",
         "ttlMs": 604_800_000,
-        "pollIntervalMs": 2000,
+        "pollIntervalMs": 2489,
     }
     assert clock() == 0
 
@@ -231,24 +231,29 @@ async def test_polls_follow_the_pace_of_waiting() -> None:
     async with running_app(ending(t=45)) as app:
         polls = await follow(app, await call(app, "t"))
 
-    intervals = [poll["pollIntervalMs"] for poll in polls[:-1]]
-    assert intervals == [2000, *[3000] * 10, *[5000] * 3]
+    # From one whole second to another, but for the first, which came between two.
+    first, *intervals = [round(poll["pollIntervalMs"], -2) for poll in polls[:-1]]
+    assert first == 2500
+    assert intervals == [*[3000] * 10, *[5000] * 3]
     assert [poll["statusMessage"] for poll in polls[:3]] == [
         f"processing, {seconds} s; usually 1-2 min" for seconds in (0, 2, 5)
     ]
     assert [poll["resultType"] for poll in polls] == ["task", *["complete"] * 14]
 
 
-async def test_polls_of_the_same_moment_go_out_together() -> None:
-    api = ending(**dict.fromkeys(IDS, NEVER))
+async def test_polls_of_several_mcp_tasks_come_at_the_same_moments_and_go_out_together() -> None:
+    api = ending(**dict.fromkeys(IDS, 60))
     async with running_app(api) as app:
-        tasks = [await call(app, task_id) for task_id in IDS]
-        await asyncio.sleep(10)
-        sent = len(api.sent)
-        polls = await asyncio.gather(*(get(app, task) for task in tasks))
 
-    assert [poll["status"] for poll in polls] == ["working"] * 10
-    assert len(api.sent) == sent + 1
+        async def follow_one(place: int, task_id: str) -> None:
+            await asyncio.sleep(place * 0.13)
+            await follow(app, await call(app, task_id))
+
+        await asyncio.gather(*map(follow_one, *zip(*enumerate(IDS), strict=True)))
+
+    assert clock() <= 66
+    # As many as ten calls that wait take.
+    assert len(api.sent) <= 53
 
 
 async def test_each_poll_is_made_with_the_token_of_who_sent_it() -> None:
@@ -279,7 +284,7 @@ async def test_an_mcp_task_waits_far_longer_than_a_call() -> None:
     ("changes", "seconds"),
     [
         ({}, 1800),
-        ({"max_mcp_task_seconds": 7}, 50),
+        ({"max_mcp_task_seconds": 7}, 7),
         ({"max_mcp_task_seconds": 90}, 90),
         ({"max_mcp_task_seconds": 43_200}, 43_200),
     ],
@@ -293,7 +298,7 @@ async def test_an_mcp_task_ends_with_the_state_as_it_is_after_the_time_that_is_s
         polls = await follow(app, await get(app, task))
 
     assert polls[0]["status"] == "working"
-    assert seconds - 1 <= clock() <= seconds
+    assert seconds - 1 <= clock() <= seconds + 1
     answer = answer_in(polls[-1])
     assert answer["state"] == "processing"
     assert "wait_seconds" in answer["next_step"]
@@ -344,7 +349,7 @@ async def test_a_batch_of_five_uuids_is_one_mcp_task() -> None:
 
 @pytest.mark.parametrize(
     "task_ids",
-    [IDS[:6], [IDS[0], "no/id"], ["a" * 80, "b"]],
+    [IDS[:6], [IDS[0], "no/id"], ["a" * 82, "b"]],
     ids=["six UUIDs", "what is no id", "long ids"],
 )
 async def test_a_batch_that_does_not_fit_into_an_id_waits_in_the_call(task_ids: list[str]) -> None:
@@ -406,9 +411,7 @@ async def test_retry_after_is_when_to_poll_again() -> None:
         await asyncio.sleep(1780)
         at_the_end = await get(app, task)
 
-    assert during["pollIntervalMs"] == 120_000
-    # Never beyond the end of the wait.
-    assert 0 < at_the_end["pollIntervalMs"] < 20_000
+    assert during["pollIntervalMs"] == at_the_end["pollIntervalMs"] == 120_000
 
 
 @pytest.mark.parametrize("when", ["at the call", "later"])
@@ -423,16 +426,71 @@ async def test_a_lasting_fault_is_the_result_in_words_for_the_model(when: str) -
     assert "rejected the token" in result["content"][0]["text"]
 
 
-async def test_a_fault_that_lasts_to_the_end_is_the_result() -> None:
-    api = ending(t=NEVER)
+@pytest.mark.parametrize("waited_seconds", [1_795, 1_800, 3_600, 86_400])
+@pytest.mark.parametrize("fault", [httpx.Response(503), httpx.ConnectError("no network")])
+async def test_one_transient_fault_ends_no_mcp_task_however_late_it_comes(
+    fault: httpx.Response | Exception, waited_seconds: int
+) -> None:
+    api = ending(t=60)
     async with running_app(api) as app:
         task = await call(app, "t")
-        api.fail(httpx.Response(503))
-        (*_, last) = await follow(app, task)
+        await asyncio.sleep(waited_seconds)
+        for service in api.services.values():
+            service.fault = lambda _: fault
+        during = await get(app, task)
+        for service in api.services.values():
+            service.fault = lambda _: None
+        last = await get(app, task)
 
-    assert last["status"] == "completed"
-    assert last["result"]["isError"] is True
-    assert "1800 s" in last["result"]["content"][0]["text"]
+    assert during["status"] == "working"
+    assert answer_in(last)["state"] == "succeeded"
+
+
+async def test_a_call_is_answered_within_seconds_by_a_platform_that_does_not_answer() -> None:
+    api = ending(t=NEVER)
+    for service in api.services.values():
+        service.hangs = True
+    async with running_app(api) as app:
+        result = await call(app, "t")
+
+    assert result["status"] == "working"
+    assert clock() <= 5
+
+
+async def test_a_batch_of_which_some_failed_is_polled_when_the_platform_allows_it() -> None:
+    api = TwoServices(hailuo={"a": running("a")}, minimax={"b": h3("b", "running")})
+    async with running_app(api) as app:
+        task = await call(app, "a", "b")
+        api.services["hailuo"].fault = lambda _: httpx.Response(429, headers={"retry-after": "60"})
+        during = await get(app, task)
+
+    assert during["status"] == "working"
+    assert 59_000 <= during["pollIntervalMs"] < 61_000
+
+
+async def test_the_last_poll_before_the_end_comes_not_at_once() -> None:
+    async with running_app(ending(t=NEVER)) as app:
+        task = await call(app, "t")
+        await asyncio.sleep(1_799.4)
+        polls = await follow(app, await get(app, task))
+
+    assert polls[0]["pollIntervalMs"] >= 500
+    assert [poll["status"] for poll in polls] == ["working", "completed"]
+
+
+async def test_a_remote_caller_is_told_less_than_the_operator(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    api = ending(t=NEVER)
+    async with running_app(api, api_base_url="https://inner.test") as app:
+        task = await call(app, "t")
+        for service in api.services.values():
+            service.fault = lambda _: httpx.Response(404, text="<html>nothing</html>")
+        result = (await get(app, task))["result"]
+
+    assert result["isError"] is True
+    assert "inner.test" not in json.dumps(result)
+    assert "inner.test" in caplog.text
 
 
 async def test_a_server_that_is_stopped_does_not_end_an_mcp_task() -> None:
@@ -495,15 +553,21 @@ async def test_nobody_cancels_what_another_caller_waits_for() -> None:
         assert (await get(app, task))["status"] == "working"
 
 
-async def test_so_many_cancelled_mcp_tasks_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_of_cancelled_mcp_tasks_those_are_forgotten_first_of_whom_has_cancelled_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(mcp_tasks, "_MAX_CANCELLED", 3)
     async with running_app(ending(t=NEVER)) as app:
-        tasks = [await call(app, "t") for _ in range(5)]
-        for task in tasks:
-            await declared(app, "tasks/cancel", taskId=task["taskId"])
-        statuses = [(await get(app, task))["status"] for task in tasks]
+        own = await call(app, "t")
+        await declared(app, "tasks/cancel", taskId=own["taskId"])
+        others = [await call(app, "t", token="another-token") for _ in range(5)]
+        for task in others:
+            await declared(app, "tasks/cancel", taskId=task["taskId"], token="another-token")
+        statuses = [(await get(app, task, token="another-token"))["status"] for task in others]
+        own_status = (await get(app, own))["status"]
 
-    assert statuses == ["working", "working", "cancelled", "cancelled", "cancelled"]
+    assert statuses == ["working", "working", "working", "cancelled", "cancelled"]
+    assert own_status == "cancelled"
 
 
 async def test_an_update_is_acknowledged_and_changes_nothing() -> None:
@@ -520,8 +584,8 @@ async def test_an_update_is_acknowledged_and_changes_nothing() -> None:
 # What is refused
 
 
-def handle(*ids: str, tool: str = "retrieve_task", age: float = 0, wait: int = 60) -> str:
-    return encode(Handle(tool, ids or [ID], int(NOW - age), wait, NONCE))
+def handle(*ids: str, tool: str = "retrieve_task", age: float = 0) -> str:
+    return encode(Handle(tool, ids or [ID], int(NOW - age), NONCE))
 
 
 @pytest.mark.parametrize("method", TASK_METHODS)
@@ -537,7 +601,6 @@ def handle(*ids: str, tool: str = "retrieve_task", age: float = 0, wait: int = 6
         handle()[:-1],
         handle() + "A",
         handle() + "=",
-        f" {handle()}",
         handle(*IDS[:2]),
         handle("no/id"),
         handle("a b"),
@@ -548,8 +611,9 @@ def handle(*ids: str, tool: str = "retrieve_task", age: float = 0, wait: int = 6
         handle(IDS[0].upper(), tool="retrieve_tasks_batch"),
         handle(age=-90),
         handle(age=8 * 86_400),
-        handle(wait=0),
-        handle(wait=43_201),
+        encode(Handle("retrieve_task", [], int(NOW), NONCE)),
+        encode(Handle("retrieve_tasks_batch", [], int(NOW), NONCE)),
+        handle(CALLER_TOKEN),
         None,
         5,
         ["a"],
@@ -564,19 +628,16 @@ async def test_an_id_of_no_mcp_task_is_refused_and_nothing_is_asked(
         body, headers = declared_request(method)
         body["params"]["taskId"] = task_id
         name = task_id.encode().decode("latin-1") if isinstance(task_id, str) else ""
-        response = await post(app, (body, headers | {"mcp-name": name.strip()}))
+        response = await post(app, (body, headers | {"mcp-name": name}))
 
     error = answer_of(response)["error"]
-    if task_id != f" {handle()}":
-        assert error["code"] == INVALID_PARAMS
-        assert error["message"].startswith("Unknown task: this server has none of this id")
+    assert error["code"] == INVALID_PARAMS
+    assert error["message"].startswith("Unknown task: this server gave out no such id")
     assert response.status_code == 400
     assert api.sent == []
 
 
-@pytest.mark.parametrize(
-    "task_id", [handle(age=-59), handle(age=7 * 86_400 - 1), handle(wait=43_200)]
-)
+@pytest.mark.parametrize("task_id", [handle(age=-59), handle(age=7 * 86_400 - 1)])
 async def test_an_id_of_a_clock_that_differs_a_little_or_of_long_ago_is_one(task_id: str) -> None:
     async with running_app(ending(**{ID: 0})) as app:
         result = await declared(app, "tasks/get", taskId=task_id)

@@ -27,6 +27,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         api_base_url="https://api.acedata.cloud",
         request_timeout_seconds=15,
         max_wait_seconds=50,
+        max_mcp_task_seconds=1800,
         log_level="WARNING",
         sandbox=False,
         problem=None,
@@ -40,6 +41,7 @@ def test_every_variable_is_read() -> None:
             "ACEDATACLOUD_API_BASE_URL": "https://gateway.test/acedata/",
             "HAILUO_REQUEST_TIMEOUT_SECONDS": "2.5",
             "HAILUO_MAX_WAIT_SECONDS": "3600",
+            "HAILUO_MAX_MCP_TASK_SECONDS": "43200",
             "HAILUO_LOG_LEVEL": "debug",
         }
     ) == Settings(
@@ -47,6 +49,7 @@ def test_every_variable_is_read() -> None:
         api_base_url="https://gateway.test/acedata",
         request_timeout_seconds=2.5,
         max_wait_seconds=3600,
+        max_mcp_task_seconds=43_200,
         log_level="DEBUG",
     )
 
@@ -60,6 +63,7 @@ def test_a_value_that_was_never_filled_in_counts_as_not_set(blank: str) -> None:
         "ACEDATACLOUD_API_BASE_URL",
         "HAILUO_REQUEST_TIMEOUT_SECONDS",
         "HAILUO_MAX_WAIT_SECONDS",
+        "HAILUO_MAX_MCP_TASK_SECONDS",
         "HAILUO_LOG_LEVEL",
     )
 
@@ -179,6 +183,12 @@ def test_an_invalid_timeout_is_refused(value: str) -> None:
 def test_an_invalid_maximum_wait_is_refused(value: str) -> None:
     with pytest.raises(SettingsError, match="HAILUO_MAX_WAIT_SECONDS must be a whole number"):
         read_settings({"HAILUO_MAX_WAIT_SECONDS": value})
+
+
+@pytest.mark.parametrize("value", ["0", "43201", "1.5", "soon"])
+def test_an_invalid_length_of_an_mcp_task_is_refused(value: str) -> None:
+    with pytest.raises(SettingsError, match="HAILUO_MAX_MCP_TASK_SECONDS must be a whole number"):
+        read_settings({"HAILUO_MAX_MCP_TASK_SECONDS": value})
 
 
 def test_a_log_level_that_does_not_exist_is_refused() -> None:

@@ -33,7 +33,7 @@ from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.durations import USUAL_DURATIONS
 from hailuo_tasks_mcp.tasks.next_steps import RETRIEVE_TASK, RETRIEVE_TASKS_BATCH
 from hailuo_tasks_mcp.tasks.waits import Waits
-from hailuo_tasks_mcp.tasks_extension import add_tasks_extension, knows_tasks
+from hailuo_tasks_mcp.tasks_extension import add_tasks_extension, declares_tasks
 from hailuo_tasks_mcp.text import clean_text
 from hailuo_tasks_mcp.tools.catalog import tools_for
 from hailuo_tasks_mcp.tools.mcp_tasks import McpTasks
@@ -144,7 +144,7 @@ def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins fo
         # Not `open_context`: each call that waits would hold its frame.
         with request.lifespan_context.client(caller.token, caller.secrets) as client:
             context = context_of(request, caller, client)
-            if knows_tasks(request):
+            if declares_tasks(request):
                 return await mcp_tasks.call(tool, context, params.arguments)
             return await run_tool(tool, context, params.arguments)
 

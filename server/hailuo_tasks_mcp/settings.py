@@ -239,7 +239,7 @@ class Settings:
         api_base_url: where the API is, without a slash at its end.
         request_timeout_seconds: how long one attempt of an HTTP request may take, in seconds.
         max_wait_seconds: the highest `wait_seconds` that a call may ask for, in seconds.
-        max_mcp_task_seconds: how long an MCP task waits, in seconds, if its call asked for less.
+        max_mcp_task_seconds: how long an MCP task waits for tasks that run, in seconds.
         log_level: threshold of the log on stderr.
         sandbox: whether answers come from the embedded sandbox.
         problem: why these settings cannot be used, all in one; no request is sent while it is set.
@@ -289,8 +289,7 @@ class Settings:
         name="HAILUO_MAX_MCP_TASK_SECONDS",
         # Far above the time after which a run is overdue.
         default=1800,
-        meaning="Seconds that a wait in the background takes at most, in hosts with MCP tasks, "
-        "1 to 43200",
+        meaning="How long an MCP task waits, in seconds, 1 to 43200, in hosts that have them",
         parse=_whole_seconds,
         minimum=1,
         maximum=43_200,

@@ -24,8 +24,8 @@ TASKS_EXTENSION = "io.modelcontextprotocol/tasks"
 TASK_METHODS = ("tasks/get", "tasks/cancel", "tasks/update")
 
 _UNKNOWN = (
-    "Unknown task: this server has none of this id, or no longer. Call the tool again, with the "
-    "ids of the videos."
+    "Unknown task: this server gave out no such id, or too long ago. Call the tool again, with the "
+    "task ids of the videos."
 )
 
 Request = ServerRequestContext[Api, Any]
@@ -41,8 +41,8 @@ class TaskRequestParams(RequestParams):
     task_id: Any = None
 
 
-def knows_tasks(request: Request) -> bool:
-    """Return whether the client said with this very request that it knows MCP tasks."""
+def declares_tasks(request: Request) -> bool:
+    """Return whether the client declared the extension with this very request."""
     declared = request.session.client_capabilities
     return (
         request.protocol_version in MODERN_PROTOCOL_VERSIONS
@@ -57,8 +57,8 @@ def add_tasks_extension(
     """Add the extension to a server.
 
     Args:
-        server: the server, whose handler of `tools/call` answers clients that know the extension
-            with MCP tasks.
+        server: the server, whose handler of `tools/call` answers clients that declare the
+            extension with MCP tasks.
         mcp_tasks: its MCP tasks.
         open_context: returns what a request has to work with, until the `with` ends.
 
@@ -78,7 +78,7 @@ def add_tasks_extension(
 
     def add(method: str, answer: Callable[[ToolContext, str], Awaitable[HandlerResult]]) -> None:
         async def handle(request: Request, params: TaskRequestParams) -> HandlerResult:
-            _refuse_unless_known(request)
+            _require_declared(request)
             mcp_task_id = params.task_id if isinstance(params.task_id, str) else ""
             with open_context(request) as context:
                 try:
@@ -94,12 +94,12 @@ def add_tasks_extension(
     server.extensions[TASKS_EXTENSION] = {}
 
 
-def _refuse_unless_known(request: Request) -> None:
-    """Refuse a request about MCP tasks by a client that does not know them."""
+def _require_declared(request: Request) -> None:
+    """Refuse a request about MCP tasks by a client that does not declare them."""
     if request.protocol_version not in MODERN_PROTOCOL_VERSIONS:
         # The tasks of older revisions are others, of which this server has none.
         raise MCPError(METHOD_NOT_FOUND, "Method not found", request.method)
-    if not knows_tasks(request):
+    if not declares_tasks(request):
         raise MCPError(
             MISSING_REQUIRED_CLIENT_CAPABILITY,
             f"{request.method} needs the client capability {TASKS_EXTENSION}.",

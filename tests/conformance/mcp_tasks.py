@@ -27,7 +27,7 @@ from hailuo_tasks_mcp.tasks_extension import (
     TASK_METHODS,
     TASKS_EXTENSION,
     TaskRequestParams,
-    knows_tasks,
+    declares_tasks,
 )
 
 _BOOLEAN = {"type": "boolean"}
@@ -93,7 +93,7 @@ class SuiteTasks:
 
         async def handle(context: Context, params: TaskRequestParams) -> HandlerResult:
             task = self._tasks.get(str(params.task_id))
-            if task is None or not knows_tasks(context):
+            if task is None or not declares_tasks(context):
                 return await own.handler(context, params)
             result: HandlerResult = answer(task, context.params or {})
             return result
@@ -125,7 +125,7 @@ class SuiteTasks:
 
     async def _compute(self, context: Context, params: CallToolRequestParams) -> Any:
         seconds = (params.arguments or {}).get("seconds", 0)
-        if knows_tasks(context):
+        if declares_tasks(context):
             return self._start(_completed("Computed."), seconds)
         await asyncio.sleep(seconds)
         return CallToolResult(content=[text("Computed.")])
@@ -164,7 +164,7 @@ def _completed(words: str, *, is_error: bool = False) -> dict[str, Any]:
 
 
 def _require_tasks(context: Context) -> None:
-    if not knows_tasks(context):
+    if not declares_tasks(context):
         raise MCPError(
             MISSING_REQUIRED_CLIENT_CAPABILITY,
             "This tool needs a client that knows tasks.",

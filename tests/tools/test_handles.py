@@ -24,7 +24,6 @@ HANDLES = st.builds(
     TOOLS,
     st.lists(UUIDS, min_size=1, max_size=5) | st.lists(TEXTS | UUIDS, min_size=1, max_size=2),
     st.integers(0, 2**32 - 1),
-    st.integers(0, 2**16 - 1),
     st.binary(min_size=8, max_size=8),
 )
 
@@ -38,7 +37,7 @@ def test_what_is_put_in_comes_out(handle: Handle) -> None:
     assert len(text) <= MAX_HANDLE_LENGTH == 128
 
 
-@given(st.text() | st.from_regex(r"A[QI][AE][A-Za-z0-9_-]{15,130}", fullmatch=True))
+@given(st.text() | st.from_regex(r"A[QI][AE][A-Za-z0-9_-]{12,130}", fullmatch=True))
 def test_any_other_text_is_no_handle(text: str) -> None:
     try:
         handle = decode(text)
@@ -65,16 +64,16 @@ def test_five_uuids_fit_into_a_handle_and_six_do_not() -> None:
     ids = [str(UUID(int=number)) for number in range(6)]
 
     lengths = [
-        len(encode(Handle("retrieve_tasks_batch", ids[:count], 1, 1, NONCE))) for count in (5, 6)
+        len(encode(Handle("retrieve_tasks_batch", ids[:count], 1, NONCE))) for count in (5, 6)
     ]
 
-    assert lengths[0] == MAX_HANDLE_LENGTH < lengths[1]
+    assert lengths[0] <= MAX_HANDLE_LENGTH < lengths[1]
 
 
 @pytest.mark.parametrize(
     "task_id", ["09D4A93E-D5C8-4778-BDF2-711773D71C59", "09d4a93ed5c84778bdf2711773d71c59"]
 )
 def test_an_id_that_is_a_uuid_in_another_spelling_stays_as_it_is(task_id: str) -> None:
-    handle = Handle("retrieve_task", [task_id], 1, 1, NONCE)
+    handle = Handle("retrieve_task", [task_id], 1, NONCE)
 
     assert decode(encode(handle)) == handle

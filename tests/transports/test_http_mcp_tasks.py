@@ -3,10 +3,11 @@
 import base64
 
 import pytest
-from mcp_types import HEADER_MISMATCH
+from mcp_types import HEADER_MISMATCH, MISSING_REQUIRED_CLIENT_CAPABILITY
 
 from hailuo_tasks_mcp.tasks_extension import TASK_METHODS
 from http_app import OLD_VERSIONS, answer_of, post, request_of, result_of, running_app
+from stdio_process import MODERN_VERSION
 from test_mcp_tasks import NEVER, call, declared_request, ending, handle
 
 
@@ -35,6 +36,15 @@ async def test_the_header_may_be_encoded_as_for_other_methods() -> None:
         response = await post(app, request, mcp_name=f"=?base64?{encoded}?=")
 
     assert result_of(response)["status"] == "working"
+
+
+async def test_a_client_that_declares_nothing_is_told_that_and_not_of_the_header() -> None:
+    async with running_app(ending(t=NEVER)) as app:
+        body, headers = request_of(MODERN_VERSION, "tasks/get", taskId="x")
+        del headers["mcp-name"]
+        response = await post(app, (body, headers))
+
+    assert answer_of(response)["error"]["code"] == MISSING_REQUIRED_CLIENT_CAPABILITY
 
 
 @pytest.mark.parametrize("version", OLD_VERSIONS)

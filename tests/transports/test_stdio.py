@@ -35,6 +35,7 @@ from helpers import (
     listening,
 )
 from stdio_process import (
+    CLIENT,
     INITIALIZED,
     MODERN_VERSION,
     ServerProcess,
@@ -72,7 +73,11 @@ async def test_a_host_of_any_handshake_revision_is_served(version: str) -> None:
         rest, err = await server.finish()
 
     assert hello["protocolVersion"] == version
-    assert hello["capabilities"]["tools"] == {"listChanged": False}
+    assert hello["capabilities"] == {
+        "tools": {"listChanged": False},
+        "resources": {"listChanged": False, "subscribe": False},
+        "extensions": {"io.modelcontextprotocol/ui": {}},
+    }
     assert hello["serverInfo"]["name"] == "hailuo-tasks-mcp"
     names = [tool["name"] for tool in tools["result"]["tools"]]
     assert names == ["retrieve_task", "retrieve_tasks_batch"]
@@ -96,7 +101,11 @@ async def test_a_host_of_the_revision_without_a_handshake_is_served() -> None:
         rest, err = await server.finish()
 
     assert MODERN_VERSION in hello["result"]["supportedVersions"]
-    assert hello["result"]["capabilities"]["tools"] == {"listChanged": False}
+    assert hello["result"]["capabilities"] == {
+        "tools": {"listChanged": False},
+        "resources": {"listChanged": False, "subscribe": False},
+        "extensions": {"io.modelcontextprotocol/ui": {}, TASKS_EXTENSION: {}},
+    }
     assert len(tools["result"]["tools"]) == 2
     block, sandbox = look_up["result"]["content"]
     assert sandbox["text"].startswith("SANDBOX: ")
@@ -104,6 +113,20 @@ async def test_a_host_of_the_revision_without_a_handshake_is_served() -> None:
     assert look_up["result"]["structuredContent"]["state"] == "succeeded"
     assert unknown["error"]["code"] == -32602
     assert (rest, err, server.process.returncode) == ([], "", 0)
+
+
+async def test_an_older_revision_whose_client_declares_mcp_tasks_is_given_none() -> None:
+    params = {"protocolVersion": "2025-11-25", "clientInfo": CLIENT}
+    capabilities = {"extensions": {TASKS_EXTENSION: {}}}
+    arguments = {"task_id": RUNNING_TASK_ID, "wait_seconds": 1}
+    async with server_process("--sandbox") as server:
+        await server.request(message(0, "initialize", {**params, "capabilities": capabilities}))
+        server.stdin.write(INITIALIZED)
+        call = {"name": "retrieve_task", "arguments": arguments}
+        response = await server.request(message(1, "tools/call", call))
+        await server.finish()
+
+    assert response["result"]["structuredContent"]["state"] == "processing"
 
 
 async def test_the_video_of_a_wait_is_brought_by_another_process_once_the_first_was_killed() -> (

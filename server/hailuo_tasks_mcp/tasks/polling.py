@@ -18,6 +18,8 @@ from hailuo_tasks_mcp.tasks.waits import Waits
 
 # How much longer than the wait the last fetch may take.
 _LAST_FETCH_SECONDS = 1.5
+# How long the first fetch of a wait may take whose call is to be answered at once.
+_FIRST_FETCH_SECONDS = 5.0
 # A fetch that took longer was slow because of a fault, so it does not predict the next one.
 _SLOW_FETCH_SECONDS = 5.0
 # Another fetch so soon after one would bring nothing new.
@@ -111,7 +113,7 @@ async def poll(
         known = await _add(waits.bounded(fetched), open_ids, known)
         now = clock()
         await on_poll(now - start, known)
-        open_ids = _not_final(task_ids, known)
+        open_ids = [task_id for task_id in task_ids if not _is_final(task_id, known)]
         # The last fetch starts early enough to end in time if the API is slow but healthy.
         fetch_seconds = 0.0 if known.failures else min(now - fetch_at, _SLOW_FETCH_SECONDS)
         last_start = min(end, end + _LAST_FETCH_SECONDS / 2 - fetch_seconds)
@@ -136,33 +138,42 @@ async def poll_once(
     fetch: Fetch,
     task_ids: Sequence[str],
     *,
-    waited_seconds: float,
+    waited_seconds: float | None,
     wait_seconds: float,
-    waits: Waits | None = None,
+    waits: Waits,
 ) -> Poll:
-    """Fetch tasks once, for a wait whose polls somebody else sends one by one.
+    """Fetch tasks once, for a wait of which each poll is requested by itself.
+
+    A transient fault because of which nothing is known never ends such a wait: its polls may be
+    hours apart, and this may be the first one after them.
 
     Args:
         fetch: fetches the tasks.
         task_ids: the tasks, without repeats.
-        waited_seconds: for how long the wait has gone on.
-        wait_seconds: how long it may go on for tasks that run.
+        waited_seconds: for how long the wait has gone on; None if it begins, with a call that is
+            to be answered at once.
+        wait_seconds: how long the wait may go on for tasks that run.
         waits: ends the fetch early when the server stops.
 
     Raises:
-        HailuoTasksError: nothing was learned, and the wait is over or would not help.
+        HailuoTasksError: a fault that is not transient, and no task is final.
 
     """
-    waits = waits or Waits()
-    fetched = fetch(task_ids, within_seconds=LOOKUP_SECONDS, collect=waited_seconds > 0)
+    begins = waited_seconds is None
+    within_seconds = _FIRST_FETCH_SECONDS if begins else LOOKUP_SECONDS
+    fetched = fetch(task_ids, within_seconds=within_seconds, collect=not begins)
     known = await _add(waits.bounded(fetched), task_ids, LookupResult({}, {}))
-    open_ids = _not_final(task_ids, known)
-    if _may_change(open_ids, known) and waited_seconds < wait_seconds:
-        pause = max(pause_seconds(waited_seconds), _min_pause(open_ids, known))
-        # Not beyond the end, at which what is known then is the answer.
-        return Poll(known, min(pause, max(wait_seconds - waited_seconds, _MIN_PAUSE_SECONDS)))
-    _raise_if_nothing_known(known, task_ids, wait_seconds, stopped=waits.stopping)
-    return Poll(known, None)
+    _raise_lasting_failure(known, task_ids)
+    open_ids = [task_id for task_id in task_ids if not _is_final(task_id, known)]
+    waited_seconds = waited_seconds or 0.0
+    left_seconds = wait_seconds - waited_seconds
+    if len(known.failures) == len(task_ids):
+        return Poll(known, _min_pause(open_ids, known))
+    if left_seconds <= 0 or not _may_change(open_ids, known):
+        return Poll(known, None)
+    pause = max(pause_seconds(waited_seconds), _min_pause(open_ids, known))
+    # Not beyond the end, at which what is known then is the answer.
+    return Poll(known, min(pause, max(left_seconds, _MIN_PAUSE_SECONDS)))
 
 
 async def _add(
@@ -191,10 +202,6 @@ def _after_pause(known: LookupResult, seconds: float) -> LookupResult:
     return LookupResult(known.records, failures)
 
 
-def _not_final(task_ids: Sequence[str], known: LookupResult) -> list[str]:
-    return [task_id for task_id in task_ids if not _is_final(task_id, known)]
-
-
 def _is_final(task_id: str, known: LookupResult) -> bool:
     return task_id not in known.failures and classify(known.records.get(task_id)) in FINAL_STATES
 
@@ -218,16 +225,22 @@ def _min_pause(open_ids: Sequence[str], known: LookupResult) -> float:
     return max([pause, *(failure.retry_after_seconds or 0 for failure in known.failures.values())])
 
 
+def _raise_lasting_failure(known: LookupResult, task_ids: Sequence[str]) -> None:
+    """Raise an error that another fetch would not mend, if no fetch of any task succeeded."""
+    lasting = _lasting_failure(known)
+    if lasting is not None and len(known.failures) == len(task_ids):
+        raise lasting.to_error()
+
+
 def _raise_if_nothing_known(
     known: LookupResult, task_ids: Sequence[str], wait_seconds: float, *, stopped: bool
 ) -> None:
     """Raise the error of a fetch that brought nothing, if there is nothing else to report."""
-    if len(known.failures) == len(task_ids):
-        lasting = _lasting_failure(known)
-        if lasting or not known.records:
-            failure = lasting or known.failures[task_ids[0]]
-            # A wait that was ended early was tried for less.
-            if wait_seconds and not lasting and not stopped:
-                tried = {"waited_seconds": f"{wait_seconds:.0f}"}
-                failure = replace(failure, details={**failure.details, **tried})
-            raise failure.to_error()
+    _raise_lasting_failure(known, task_ids)
+    if len(known.failures) == len(task_ids) and not known.records:
+        failure = known.failures[task_ids[0]]
+        # A wait that was ended early was tried for less.
+        if wait_seconds and not stopped:
+            tried = {"waited_seconds": f"{wait_seconds:.0f}"}
+            failure = replace(failure, details={**failure.details, **tried})
+        raise failure.to_error()

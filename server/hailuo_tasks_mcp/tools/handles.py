@@ -21,7 +21,7 @@ NONCE_BYTES = 8
 _TOOLS = (RETRIEVE_TASK, RETRIEVE_TASKS_BATCH)
 _UUIDS, _TEXTS = 1, 2
 # The form of the ids, then the tool and the rest of a handle in its order.
-_HEAD = struct.Struct(f">BBIH{NONCE_BYTES}s")
+_HEAD = struct.Struct(f">BBI{NONCE_BYTES}s")
 _UUID_BYTES = 16
 _ALPHABET = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_HANDLE_LENGTH}}}")
 
@@ -37,7 +37,6 @@ class Handle(NamedTuple):
         tool: the name of the tool that was called.
         task_ids: the ids that it looks up.
         started_at: when the wait began, in Unix seconds.
-        wait_seconds: how long it may go on.
         nonce: makes it another than all others, and hard to guess.
 
     """
@@ -45,7 +44,6 @@ class Handle(NamedTuple):
     tool: str
     task_ids: Sequence[str]
     started_at: int
-    wait_seconds: int
     nonce: bytes
 
 
@@ -94,7 +92,7 @@ def _uuid_bytes(task_ids: Sequence[str]) -> bytes | None:
 def _read_ids(form: int, data: bytes) -> Sequence[str]:
     if form == _TEXTS:
         return data.decode("ascii").split(" ")
-    if form != _UUIDS or len(data) % _UUID_BYTES:
+    if form != _UUIDS:
         raise NotAHandleError
     places = range(0, len(data), _UUID_BYTES)
     return [str(UUID(bytes=data[place : place + _UUID_BYTES])) for place in places]

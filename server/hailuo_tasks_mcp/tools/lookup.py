@@ -76,7 +76,7 @@ async def poll_for_mcp_task(
     context: ToolContext,
     task_ids: Sequence[str],
     *,
-    waited_seconds: float,
+    waited_seconds: float | None,
     wait_seconds: float,
 ) -> Poll:
     """Return what one poll of an MCP task brings, as it may be told.
@@ -84,11 +84,11 @@ async def poll_for_mcp_task(
     Args:
         context: that of the request.
         task_ids: the tasks, without repeats.
-        waited_seconds: for how long the MCP task has waited.
+        waited_seconds: for how long the MCP task has waited; None at the call.
         wait_seconds: how long it may.
 
     Raises:
-        HailuoTasksError: nothing could be learned, and the wait is over or would not help.
+        HailuoTasksError: nothing could be learned, and another poll would not help.
 
     """
     known, pause_seconds = await poll_once(

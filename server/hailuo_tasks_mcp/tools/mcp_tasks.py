@@ -8,12 +8,12 @@ between, so a wait outlives this process, and another one goes on with it.
 import secrets
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from mcp_types import CallToolResult
 
 from hailuo_tasks_mcp.errors import InvalidArgumentsError
-from hailuo_tasks_mcp.settings import VARIABLES, Settings
+from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.answers import Answer
 from hailuo_tasks_mcp.tools.handles import (
     MAX_HANDLE_LENGTH,
@@ -27,22 +27,37 @@ from hailuo_tasks_mcp.tools.lookup import LookupTool, poll_for_mcp_task, progres
 from hailuo_tasks_mcp.tools.tool import (
     Tool,
     ToolContext,
-    Working,
     check_arguments,
-    run_in_parts,
+    run_as,
     run_tool,
 )
 
 # For how long a handle is answered: as long as MiniMax H3 knows its tasks. More than 24 days are
 # too many milliseconds for a timer of JavaScript.
 _LIFE_SECONDS = 7 * 86_400
+_MIN_PAUSE_SECONDS = 0.5
 # By so much the clock of another server with the same callers may be ahead.
 _CLOCK_SECONDS = 60
-# One that is forgotten goes on as if it had not been cancelled.
+# Of all callers; whoever has cancelled most is the first of whom one is forgotten, which then goes
+# on as if it had not been cancelled.
 _MAX_CANCELLED = 10_000
-_MAX_WAIT_SECONDS = VARIABLES["max_mcp_task_seconds"].maximum
 
 JsonObject = dict[str, Any]
+
+
+class Working(NamedTuple):
+    """What there is in place of an answer while something still runs.
+
+    Attributes:
+        handle: the MCP task.
+        message: how far its tasks are, in a few words.
+        pause_seconds: after how long to poll again.
+
+    """
+
+    handle: Handle
+    message: str
+    pause_seconds: float
 
 
 class McpTasks:
@@ -57,8 +72,8 @@ class McpTasks:
     def __init__(self, tools: Iterable[Tool], settings: Settings) -> None:
         self._tools = {tool.name: tool for tool in tools if isinstance(tool, LookupTool)}
         self._settings = settings
-        # With the key of the caller, so that nobody can cancel what another waits for.
-        self._cancelled: dict[tuple[str, str], None] = {}
+        # By the key of the caller, so that nobody can cancel what another waits for.
+        self._cancelled: dict[str, dict[str, None]] = {}
 
     async def call(
         self, tool: Tool, context: ToolContext, arguments: Mapping[str, Any] | None
@@ -75,9 +90,9 @@ class McpTasks:
             handle = self._new_handle(tool, context, checked)
             if handle is None:
                 return await tool.run(context, checked)
-            return await _poll(tool, context, checked, handle, waited_seconds=0)
+            return await self._poll(tool, context, checked, handle, waited_seconds=None)
 
-        result = await run_in_parts(tool, context, arguments, run)
+        result = await run_as(tool, context, arguments, run)
         if isinstance(result, CallToolResult):
             return result
         return {"resultType": "task", **_working(context, result)}
@@ -90,14 +105,14 @@ class McpTasks:
 
         """
         handle, tool, arguments = self._read(context, mcp_task_id)
-        if (context.caller.key, mcp_task_id) in self._cancelled:
+        if mcp_task_id in self._cancelled.get(context.caller.key, ()):
             return _mcp_task(context, handle, "cancelled")
-        waited_seconds = max(0.0, context.now() - handle.started_at)
+        waited_seconds = context.now() - handle.started_at
 
         async def run(context: ToolContext, checked: Any) -> Answer | Working:
-            return await _poll(tool, context, checked, handle, waited_seconds=waited_seconds)
+            return await self._poll(tool, context, checked, handle, waited_seconds=waited_seconds)
 
-        result = await run_in_parts(tool, context, arguments, run)
+        result = await run_as(tool, context, arguments, run)
         if not isinstance(result, CallToolResult):
             return _working(context, result)
         fields = result.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -111,9 +126,10 @@ class McpTasks:
 
         """
         self.check(context, mcp_task_id)
-        while len(self._cancelled) >= _MAX_CANCELLED:
-            del self._cancelled[next(iter(self._cancelled))]
-        self._cancelled[context.caller.key, mcp_task_id] = None
+        self._cancelled.setdefault(context.caller.key, {})[mcp_task_id] = None
+        if sum(map(len, self._cancelled.values())) > _MAX_CANCELLED:
+            of_one = max(self._cancelled.values(), key=len)
+            del of_one[next(iter(of_one))]
 
     def check(self, context: ToolContext, mcp_task_id: str) -> None:
         """Look whether this server has an MCP task.
@@ -132,9 +148,8 @@ class McpTasks:
         held = {name: getattr(checked, name) for name in arguments} == arguments
         if not (checked.wait_seconds and held and _is_public(context, arguments)):
             return None
-        wait_seconds = max(checked.wait_seconds, self._settings.max_mcp_task_seconds)
         nonce = secrets.token_bytes(NONCE_BYTES)
-        handle = Handle(tool.name, ids, int(context.now()), wait_seconds, nonce)
+        handle = Handle(tool.name, ids, int(context.now()), nonce)
         return handle if len(encode(handle)) <= MAX_HANDLE_LENGTH else None
 
     def _read(
@@ -144,10 +159,11 @@ class McpTasks:
         handle = decode(mcp_task_id)
         tool = self._tools.get(handle.tool)
         age_seconds = context.now() - handle.started_at
-        is_of_now = -_CLOCK_SECONDS <= age_seconds <= _LIFE_SECONDS
-        if tool is None or not is_of_now or not 1 <= handle.wait_seconds <= _MAX_WAIT_SECONDS:
+        if tool is None or not -_CLOCK_SECONDS <= age_seconds <= _LIFE_SECONDS:
             raise NotAHandleError
         arguments = tool.arguments_for(handle.task_ids)
+        if not _is_public(context, arguments):
+            raise NotAHandleError
         try:
             checked = check_arguments(tool, arguments, self._settings, context.redactor)
         except InvalidArgumentsError:
@@ -156,20 +172,29 @@ class McpTasks:
             raise NotAHandleError
         return handle, tool, arguments
 
-
-async def _poll(
-    tool: LookupTool, context: ToolContext, checked: Any, handle: Handle, *, waited_seconds: float
-) -> Answer | Working:
-    known, pause_seconds = await poll_for_mcp_task(
-        context,
-        handle.task_ids,
-        waited_seconds=waited_seconds,
-        wait_seconds=handle.wait_seconds,
-    )
-    if pause_seconds is None:
-        return tool.summarize(context, checked, known)
-    message = progress_message(context, handle.task_ids, known)
-    return Working(message=message, pause_seconds=pause_seconds, handle=handle)
+    async def _poll(
+        self,
+        tool: LookupTool,
+        context: ToolContext,
+        checked: Any,
+        handle: Handle,
+        *,
+        waited_seconds: float | None,
+    ) -> Answer | Working:
+        begun = context.now()
+        known, pause_seconds = await poll_for_mcp_task(
+            context,
+            handle.task_ids,
+            waited_seconds=waited_seconds,
+            wait_seconds=self._settings.max_mcp_task_seconds,
+        )
+        if pause_seconds is None:
+            return tool.summarize(context, checked, known)
+        message = progress_message(context, handle.task_ids, known)
+        if not known.failures:
+            # At a whole second, so that polls of several MCP tasks come at the same moment.
+            pause_seconds = max(_MIN_PAUSE_SECONDS, round(begun + pause_seconds) - context.now())
+        return Working(handle, message, pause_seconds)
 
 
 def _is_public(context: ToolContext, arguments: JsonObject) -> bool:

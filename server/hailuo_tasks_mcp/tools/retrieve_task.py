@@ -42,6 +42,7 @@ def tool(settings: Settings) -> LookupTool:
         DEFINITION,
         RetrieveTaskArguments,
         ids_of=lambda arguments: [arguments.task_id],
+        # Several ids, or none, are then refused like any argument that is not one.
         arguments_for=lambda task_ids: {"task_id": " ".join(task_ids)},
         summarize=summarize,
     )

@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from mcp_types import CallToolResult, TextContent
 from mcp_types import Tool as ToolDefinition
@@ -32,10 +32,11 @@ from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.answers import Answer
 from hailuo_tasks_mcp.tasks.waits import Waits
 from hailuo_tasks_mcp.tools.arguments import describe_problems
-from hailuo_tasks_mcp.tools.handles import Handle
 
 # More arguments are refused by their number alone: each one that is unknown is an error of its own.
 _MAX_GIVEN_ARGUMENTS = 100
+
+_Other = TypeVar("_Other")
 
 logger = logging.getLogger(__name__)
 
@@ -116,26 +117,6 @@ class Tool:
         return annotations is not None and bool(annotations.read_only_hint)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Working:
-    """What there is in place of an answer while something still runs.
-
-    Attributes:
-        message: how far they are, in a few words.
-        pause_seconds: after how long to poll again.
-        handle: what the wait goes on with.
-
-    """
-
-    message: str
-    pause_seconds: float
-    handle: Handle
-
-
-Run = Callable[[ToolContext, Any], Awaitable[Answer | Working]]
-"""Does what a tool's checked arguments ask for, or some of it; may raise a HailuoTasksError."""
-
-
 async def run_tool(
     tool: Tool, context: ToolContext, arguments: Mapping[str, Any] | None
 ) -> CallToolResult:
@@ -144,15 +125,20 @@ async def run_tool(
     Whatever goes wrong comes back as a result with `is_error`, in words for the model: bad
     arguments, an API that does not answer, and, as the last resort, a defect of this server.
     """
-    result = await run_in_parts(tool, context, arguments, tool.run)
-    assert isinstance(result, CallToolResult)  # noqa: S101 - a tool's own `run` has an answer
-    return result
+    return await run_as(tool, context, arguments, tool.run)
 
 
-async def run_in_parts(
-    tool: Tool, context: ToolContext, arguments: Mapping[str, Any] | None, run: Run
-) -> CallToolResult | Working:
-    """Do `run` in place of what a tool does, with unchecked arguments; else as `run_tool`."""
+async def run_as(
+    tool: Tool,
+    context: ToolContext,
+    arguments: Mapping[str, Any] | None,
+    run: Callable[[ToolContext, Any], Awaitable[Answer | _Other]],
+) -> CallToolResult | _Other:
+    """Run a tool, as `run_tool` does, with `run` in place of its own.
+
+    What it returns that is no answer is returned as it is; an observer is told the name of its
+    class.
+    """
     clock = asyncio.get_running_loop().time
     start, outcome = clock(), "Cancelled"
     try:
@@ -165,8 +151,11 @@ async def run_in_parts(
 
 
 async def _run(
-    tool: Tool, context: ToolContext, arguments: Mapping[str, Any] | None, run: Run
-) -> tuple[CallToolResult | Working, str]:
+    tool: Tool,
+    context: ToolContext,
+    arguments: Mapping[str, Any] | None,
+    run: Callable[[ToolContext, Any], Awaitable[Answer | _Other]],
+) -> tuple[CallToolResult | _Other, str]:
     """Return a tool's result, and how an observer is told of it."""
     try:
         checked = check_arguments(tool, arguments, context.settings, context.redactor)
@@ -183,7 +172,7 @@ async def _run(
             error = error.exceptions[0]
         text = _internal_error(tool, context.reader, type(error).__name__)
         return _error_result(text), "InternalError"
-    if isinstance(answer, Working):
+    if not isinstance(answer, Answer):
         return answer, type(answer).__name__
     data = answer.as_data()
     given = compact_json(checked.model_dump())

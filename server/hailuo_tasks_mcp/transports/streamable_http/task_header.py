@@ -6,11 +6,10 @@ from mcp.server.lowlevel.server import RequestHandler
 from mcp.shared.exceptions import MCPError
 from mcp.shared.inbound import MCP_NAME_HEADER, decode_header_value
 from mcp_types import HEADER_MISMATCH
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from starlette.requests import Request
 
 from hailuo_tasks_mcp.api.client import Api
-from hailuo_tasks_mcp.tasks_extension import TASK_METHODS, TaskRequestParams
+from hailuo_tasks_mcp.tasks_extension import TASK_METHODS, TaskRequestParams, declares_tasks
 
 
 def check_task_headers(server: Server[Api]) -> None:
@@ -31,10 +30,9 @@ def _checked(
         request: ServerRequestContext[Api, Request], params: TaskRequestParams
     ) -> HandlerResult:
         header = request.request.headers.get(MCP_NAME_HEADER) if request.request else None
-        is_modern = request.protocol_version in MODERN_PROTOCOL_VERSIONS
-        # What is no string is refused for that.
-        is_text = isinstance(params.task_id, str)
-        if is_modern and is_text and decode_header_value(header) != params.task_id:
+        # Whatever else is wrong is refused for that.
+        is_due = declares_tasks(request) and isinstance(params.task_id, str)
+        if is_due and decode_header_value(header) != params.task_id:
             raise MCPError(
                 HEADER_MISMATCH, "The header Mcp-Name must be there, and the same as params.taskId."
             )
