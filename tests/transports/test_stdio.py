@@ -117,7 +117,7 @@ async def test_a_host_of_the_revision_without_a_handshake_is_served() -> None:
 
 async def test_an_older_revision_whose_client_declares_mcp_tasks_is_given_none() -> None:
     params = {"protocolVersion": "2025-11-25", "clientInfo": CLIENT}
-    capabilities = {"extensions": {TASKS_EXTENSION: {}}}
+    capabilities: dict[str, Any] = {"extensions": {TASKS_EXTENSION: {}}}
     arguments = {"task_id": RUNNING_TASK_ID, "wait_seconds": 1}
     async with server_process("--sandbox") as server:
         await server.request(message(0, "initialize", {**params, "capabilities": capabilities}))
