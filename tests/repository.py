@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 # What running and checking leave behind, and what would be costly to copy.
 _NOT_COPIED = (
-    *(".git", ".venv", ".bench", ".conformance", ".packages", "dist"),
+    *(".git", ".venv", ".bench", ".conformance", ".view", ".packages", "dist"),
     *(".hypothesis", "__pycache__", ".*_cache"),
 )
 
@@ -51,6 +51,7 @@ def copy_with_stray_files(folder: Path) -> Path:
         "tests/__pycache__/helpers.cpython-311.pyc",
         ".venv/pyvenv.cfg",
         ".bench/ours/pyvenv.cfg",
+        ".view/host.js",
         "dist/old.whl",
         "notes.txt",
     ):
