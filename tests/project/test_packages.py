@@ -113,8 +113,21 @@ def test_the_sdist_holds_what_it_takes_to_build_test_and_bundle(built: Path) -> 
         "tests/helpers.py",
         "tests/examples/retrieve.json",
         "tests/snapshots/tools.json",
+        "tests/view/host/host.js",
+        "tests/view/host/sandbox.html",
+        "tests/view/video.mp4",
+        "docs/view-light.png",
     }
-    for stray in (".env", "__pycache__", "_cache", ".venv", ".bench", "dist/", "notes.txt"):
+    for stray in (
+        ".env",
+        "__pycache__",
+        "_cache",
+        ".venv",
+        ".bench",
+        ".view",
+        "dist/",
+        "notes.txt",
+    ):
         assert [name for name in names if stray in name] == []
 
 
