@@ -20,8 +20,9 @@ NONCE_BYTES = 8
 # By their places here; a new one goes to the end, because handles outlive a version.
 _TOOLS = (RETRIEVE_TASK, RETRIEVE_TASKS_BATCH)
 _UUIDS, _TEXTS = 1, 2
-# The form of the ids, then the tool and the rest of a handle in its order.
-_HEAD = struct.Struct(f">BBI{NONCE_BYTES}s")
+# What differs comes first, because hosts show people the beginning of an id: the nonce, then the
+# form of the ids, the tool, and when the wait began.
+_HEAD = struct.Struct(f">{NONCE_BYTES}sBBI")
 _UUID_BYTES = 16
 _ALPHABET = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_HANDLE_LENGTH}}}")
 
@@ -49,11 +50,10 @@ class Handle(NamedTuple):
 
 def encode(handle: Handle) -> str:
     """Return a handle as the id of an MCP task; one that is too long is no id."""
-    tool, task_ids, *rest = handle
-    ids, form = _uuid_bytes(task_ids), _UUIDS
+    ids, form = _uuid_bytes(handle.task_ids), _UUIDS
     if ids is None:
-        ids, form = " ".join(task_ids).encode(), _TEXTS
-    head = _HEAD.pack(form, _TOOLS.index(tool), *rest)
+        ids, form = " ".join(handle.task_ids).encode(), _TEXTS
+    head = _HEAD.pack(handle.nonce, form, _TOOLS.index(handle.tool), handle.started_at)
     return urlsafe_b64encode(head + ids).decode().rstrip("=")
 
 
@@ -68,8 +68,8 @@ def decode(text: str) -> Handle:
         raise NotAHandleError
     try:
         data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        form, tool, *rest = _HEAD.unpack_from(data)
-        handle = Handle(_TOOLS[tool], _read_ids(form, data[_HEAD.size :]), *rest)
+        nonce, form, tool, started_at = _HEAD.unpack_from(data)
+        handle = Handle(_TOOLS[tool], _read_ids(form, data[_HEAD.size :]), started_at, nonce)
     except (ValueError, IndexError, struct.error):
         raise NotAHandleError from None
     # Not where the last character has bits that are no part of the data.
