@@ -117,15 +117,16 @@ class Tool:
         return annotations is not None and bool(annotations.read_only_hint)
 
 
-async def run_tool(
+def run_tool(
     tool: Tool, context: ToolContext, arguments: Mapping[str, Any] | None
-) -> CallToolResult:
+) -> Awaitable[CallToolResult]:
     """Run a tool with unchecked arguments.
 
     Whatever goes wrong comes back as a result with `is_error`, in words for the model: bad
     arguments, an API that does not answer, and, as the last resort, a defect of this server.
     """
-    return await run_as(tool, context, arguments, tool.run)
+    # Not awaited here: each call that waits would hold one more frame.
+    return run_as(tool, context, arguments, tool.run)
 
 
 async def run_as(
