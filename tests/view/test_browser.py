@@ -207,13 +207,16 @@ async def test_open_and_download_reach_the_host_with_the_url(view: View) -> None
     assert link["name"].endswith(".mp4")
 
 
-async def test_full_screen_asks_the_host_for_it(view: View) -> None:
+async def test_full_screen_asks_the_host_for_it_and_back(view: View) -> None:
     await view.show(done(TASK))
 
     await view.button("Full screen").click()
     await view.settle()
-
     assert await view.asked("modes") == ["fullscreen"]
+    await view.button("Full screen").click()
+    await view.settle()
+
+    assert await view.asked("modes") == ["fullscreen", "inline"]
 
 
 async def test_a_host_that_can_do_nothing_is_asked_for_nothing(view: View) -> None:
@@ -446,35 +449,40 @@ async def test_a_batch_counts_what_is_done_and_shows_each_task(view: View, versi
     assert await view.content.get_by_role("progressbar").count() == 2
 
 
-async def test_of_a_batch_what_still_runs_is_followed_and_what_has_changed_comes_first(
-    view: View,
-) -> None:
-    await view.show(*(running(task_id) for task_id in "abcde"))
-    await view.text("0 of 5 done").wait_for()
+async def test_of_a_batch_only_what_still_runs_is_asked_for(view: View) -> None:
+    await view.show(*(running(task_id) for task_id in "abcd"))
 
-    view.platform.know(done("c", prompt="The third"))
-    await view.advance(2)
-    await view.text("1 of 5 done").wait_for()
-    view.platform.know(done("e", prompt="The fifth"), failed("a"))
-    await view.advance(3)
-    await view.text("3 of 5 done").wait_for()
-    view.platform.know(done("b"))
-    await view.advance(3)
-    await view.text("4 of 5 done").wait_for()
-    view.platform.know(done("d"))
-    await view.advance(3)
-    await view.text("5 of 5 done").wait_for()
+    for ended in ("c", "a", "b", "d"):
+        view.platform.know(done(ended))
+        await view.advance(3)
+    await view.text("4 of 4 done").wait_for()
     await view.advance(600)
 
-    asked = [call["arguments"] for call in await view.asked("calls")]
-    several = [sorted(arguments.get("task_ids", [])) for arguments in asked[:3]]
-    assert several == [list("abcde"), list("abde"), list("bd")]
-    assert asked[3:] == [{"task_id": "d"}]
-    assert set(await view.polls()) == {"retrieve_tasks_batch", "retrieve_task"}
-    first, second, *_ = await view.tasks().all_inner_texts()
-    assert "Done" in first
-    assert "d" in first
-    assert "b" in second
+    several = "retrieve_tasks_batch"
+    assert [(call["name"], *call["arguments"].values()) for call in await view.asked("calls")] == [
+        (several, ["a", "b", "c", "d"]),
+        (several, ["a", "b", "d"]),
+        (several, ["b", "d"]),
+        ("retrieve_task", "d"),
+    ]
+
+
+async def test_of_a_batch_what_has_changed_last_comes_first(view: View) -> None:
+    tasks = [running(task_id) for task_id in ("task-1", "task-2", "task-3", "task-4")]
+    await view.show(*tasks)
+    assert await order(view) == ["task-1", "task-2", "task-3", "task-4"]
+
+    view.platform.know(done("task-3"))
+    await view.advance(2)
+    assert await order(view) == ["task-3", "task-1", "task-2", "task-4"]
+    view.platform.know(failed("task-2"))
+    await view.advance(3)
+    assert await order(view) == ["task-2", "task-3", "task-1", "task-4"]
+
+
+async def order(view: View) -> list[str]:
+    texts = await view.tasks().all_inner_texts()
+    return [re.findall(r"task-\d", text)[0] for text in texts]
 
 
 # Texts of others.

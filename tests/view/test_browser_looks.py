@@ -165,6 +165,13 @@ async def test_its_language_is_that_of_the_host(view: View, locale: str, languag
     assert (lang or "").startswith(language)
 
 
+@pytest.mark.page(locale="zh-CN")
+async def test_without_a_language_of_the_host_that_of_the_browser_counts(view: View) -> None:
+    await view.show(done("a-task"), locale=None)
+
+    await view.status("已完成").wait_for()
+
+
 async def test_a_batch_in_chinese_has_no_english_words(view: View) -> None:
     await view.show(*BATCH, locale="zh-CN")
 
@@ -225,6 +232,27 @@ async def test_a_screen_reader_is_told_of_each_change_of_state(view: View) -> No
     assert await status.evaluate("element => element === window.same")
     # The seconds that pass are not read out.
     assert "s" not in (await status.inner_text()).replace("Running", "").replace("Done", "")
+
+
+async def test_a_screen_reader_is_told_nothing_while_nothing_changes(view: View) -> None:
+    await view.show(running("one"), done("two"))
+    await view.inside(
+        """() => {
+            window.changes = [];
+            const observer = new MutationObserver((records) => window.changes.push(...records));
+            for (const live of document.querySelectorAll("[aria-live], [role=status]")) {
+                observer.observe(live, { childList: true, characterData: true, subtree: true });
+            }
+        }"""
+    )
+
+    await view.advance(2)
+    await view.advance(3)
+    assert await view.polls() == ["retrieve_task"] * 2
+    assert await view.inside("() => window.changes.length") == 0
+    view.platform.know(done("one"))
+    await view.advance(3)
+    assert await view.inside("() => window.changes.length") > 0
 
 
 async def test_a_video_has_a_name_for_a_screen_reader(view: View) -> None:
