@@ -143,6 +143,7 @@ def test_all_settings_that_cannot_be_used_are_reported_and_nothing_is_sent(
         "ok    HAILUO_REQUEST_TIMEOUT_SECONDS: 20",
         "FAIL  HAILUO_MAX_WAIT_SECONDS: must be a whole number of seconds from 1 to 3600",
         "      Correct it, or unset it to use the default.",
+        "ok    HAILUO_MAX_MCP_TASK_SECONDS: 1800, the default",
         "ok    HAILUO_LOG_LEVEL: WARNING, the default",
         "Not all is well: see FAIL.",
     ]
