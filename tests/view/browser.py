@@ -392,7 +392,8 @@ class View:
     async def pause(self) -> None:
         """Stop the time of the page, in which no poll is due yet."""
         now: float = await self.page.evaluate("Date.now()")
-        await self.page.clock.pause_at((now + 500) / 1000)
+        # Later than it will be by then, however slow the machine is.
+        await self.page.clock.pause_at((now + 10_000) / 1000)
 
     async def advance(self, seconds: float) -> None:
         """Let time pass, for the page and for the product."""

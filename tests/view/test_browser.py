@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -76,6 +77,19 @@ async def test_a_running_task_shows_its_state_its_bar_and_its_prompt(
     bar = view.content.get_by_role("progressbar")
     assert "0:37 · usually up to 2 min" in (await bar.get_attribute("aria-valuetext") or "")
     assert await bar.get_attribute("aria-valuenow") is None
+    assert await bar.get_attribute("aria-label") == "Running"
+
+
+async def test_a_call_that_waits_is_followed_before_it_is_answered(view: View) -> None:
+    view.platform.know(running(TASK))
+    await view.open()
+    await view.host("bridge.sendToolInput", {"arguments": {"task_id": TASK, "wait_seconds": 50}})
+    await view.status("Looking up").wait_for()
+
+    await view.advance(2)
+
+    await view.status("Running").wait_for()
+    assert await view.asked("calls") == [{"name": "retrieve_task", "arguments": {"task_id": TASK}}]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -291,6 +305,7 @@ async def test_a_url_that_is_not_https_is_text(view: View) -> None:
         "javascript:parent.postMessage(1, '*')",
         "data:video/mp4;base64,AAAA",
         "file:///etc/passwd",
+        f"blob:https://{FILE_HOSTS[0]}/video.mp4",
         "not a url",
     ):
         await view.tell(answer("succeeded", video_urls=[url]))
@@ -325,6 +340,20 @@ async def test_links_that_live_are_not_said_to_have_run_out(view: View) -> None:
 
     await view.video().wait_for()
     assert await view.text("expired").count() == 0
+
+
+@pytest.mark.parametrize(("days", "expired"), [(0, 0), (-1, 1)])
+async def test_links_run_out_after_the_date_of_their_answer(
+    view: View, days: int, expired: int
+) -> None:
+    await view.open()
+    milliseconds = await view.page.evaluate("Date.now()") + days * 86_400_000
+    date = datetime.fromtimestamp(milliseconds / 1000, UTC).date().isoformat()
+
+    await view.tell(answer("succeeded", video_urls=[VIDEO_URL], urls_expire_at=date))
+
+    await view.video().wait_for()
+    assert await view.text("expired").count() == expired
 
 
 # What did not work.

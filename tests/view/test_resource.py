@@ -295,7 +295,7 @@ async def test_the_page_has_words_in_both_languages_for_every_state_and_step() -
     texts = dict(re.findall(r'(\w+): "([^"\n]*\|[^"\n]*)"', PAGE.read_text()))
     states = get_args(State)
 
-    for key in (*states, *(await facts())["steps"]):
+    for key in (*states, *dict((await facts())["steps"])):
         english, chinese, *sign = texts[key].split("|")
         assert english.isascii()
         assert not chinese.isascii()

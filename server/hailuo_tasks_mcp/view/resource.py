@@ -61,16 +61,14 @@ _LAST_PAUSE = 30
 @cache
 def contents() -> TextResourceContents:
     """Return the view as it is read, with what only the server knows filled in."""
-    steps = {"missing": NOT_FOUND_STEP}
-    for kind in _ADVISED:
-        steps[kind] = FAILED_STEPS[kind]
+    advised = {"missing": NOT_FOUND_STEP} | {kind: FAILED_STEPS[kind] for kind in _ADVISED}
     facts = {
         "origins": _ORIGINS,
         "usual": LONGEST_USUAL_SECONDS,
         # The view polls at the pace of a call that waits, by the seconds waited.
         "pauses": [pause_seconds(second) for second in range(_LAST_PAUSE + 1)],
         # By its words, the view tells which next step it is, and says it to a person.
-        "steps": steps,
+        "steps": list(advised.items()),
     }
     # JSON in HTML: no text may end the element that it is in.
     filled_in = json.dumps(facts, separators=(",", ":")).replace("<", "\\u003c")
