@@ -57,34 +57,37 @@ class _Remedy(NamedTuple):
         return text or self.model
 
 
-def error_text(failure: Failure, reader: Reader, *, repeatable: bool = True) -> str:
+def error_text(
+    failure: Failure, reader: Reader, *, repeatable: bool = True, can_wait: bool = True
+) -> str:
     """Return all that is said of an error: what happened, what to do, and the trace id.
 
     Args:
         failure: what went wrong.
         reader: who reads it.
         repeatable: whether the same may be asked for again without doing something twice.
+        can_wait: whether what was called takes `wait_seconds`.
 
     """
     if failure.transient and not repeatable:
         known = f"{failure.message}. {_DO_NOT_REPEAT}"
         return known + _trace_id(failure)
-    return f"{failure.message}. {remedy_and_trace_id(failure, reader)}"
+    return f"{failure.message}. {remedy_and_trace_id(failure, reader, can_wait=can_wait)}"
 
 
-def remedy_and_trace_id(failure: Failure, reader: Reader) -> str:
+def remedy_and_trace_id(failure: Failure, reader: Reader, *, can_wait: bool = True) -> str:
     """Return what to do about an error, followed by the trace id if there is one."""
-    return remedy(failure, reader) + _trace_id(failure)
+    return remedy(failure, reader, can_wait=can_wait) + _trace_id(failure)
 
 
 def _trace_id(failure: Failure) -> str:
     return f" Trace id for the vendor's support: {failure.trace_id}." if failure.trace_id else ""
 
 
-def remedy(failure: Failure, reader: Reader) -> str:
+def remedy(failure: Failure, reader: Reader, *, can_wait: bool = True) -> str:
     """Return what to do about an error, in whole sentences."""
     template = _REMEDIES[failure.kind].of(reader)
-    text = template.format(ask_again=_ask_again(failure), **failure.details)
+    text = template.format(ask_again=_ask_again(failure, can_wait=can_wait), **failure.details)
     if reader == "person" and failure.retry_after_seconds:
         text += f" Not before {duration(failure.retry_after_seconds)} from now."
     return text
@@ -123,7 +126,7 @@ def details_for_user(reader: Reader) -> str:
     return "who can tell whoever runs this server"
 
 
-def _ask_again(failure: Failure) -> str:
+def _ask_again(failure: Failure, *, can_wait: bool) -> str:
     """Return when to ask again, in whole sentences; a model cannot sleep, but a call can wait."""
     if failure.retry_after_seconds:
         when = f"Ask again in {duration(failure.retry_after_seconds)}, not before."
@@ -131,7 +134,8 @@ def _ask_again(failure: Failure) -> str:
         waited = failure.details["waited_seconds"]
         return f"It was tried for {waited} s, so asking again now will not help: tell the user."
     else:
-        when = "Ask again in about 30 seconds, or now with `wait_seconds`, which keeps trying."
+        now = ", or now with `wait_seconds`, which keeps trying" if can_wait else ""
+        when = f"Ask again in about 30 seconds{now}."
     return f"{when} If it stays so, tell the user."
 
 

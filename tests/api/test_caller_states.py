@@ -13,7 +13,7 @@ from mcp import Client
 from hailuo_tasks_mcp.api.caller_states import CallerStates
 from hailuo_tasks_mcp.api.client import Api
 from hailuo_tasks_mcp.api.http import HttpPool
-from hailuo_tasks_mcp.api.lookups import LookupSender
+from hailuo_tasks_mcp.api.sender import Sender
 from hailuo_tasks_mcp.api.services import HAILUO
 from hailuo_tasks_mcp.callers import Caller
 from hailuo_tasks_mcp.observer import Observer
@@ -133,7 +133,7 @@ async def test_the_last_thousand_callers_are_remembered_and_all_that_have_a_call
 
 def caller_states() -> CallerStates:
     pool = HttpPool(settings(), transport=TwoServices())
-    return CallerStates(lambda: LookupSender(settings(), pool, Redactor(), Observer()))
+    return CallerStates(lambda: Sender(settings(), pool, Redactor(), Observer()))
 
 
 async def test_ids_are_remembered_up_to_a_number_for_each_caller_and_for_all() -> None:

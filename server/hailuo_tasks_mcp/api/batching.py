@@ -6,8 +6,9 @@ call this a group commit.
 """
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -97,6 +98,9 @@ class LookupQueue:
         # In the order of arrival. Of a dict, the first key is found the later, the more were taken.
         self._waiting: OrderedDict[_Lookup, None] = OrderedDict()
         self._in_flight: dict[Group, asyncio.Task[None]] = {}
+        # Of requests that are no look-ups: those in flight, and those that wait for a place.
+        self._others_in_flight = 0
+        self._others_waiting: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
     async def look_up(
@@ -137,6 +141,26 @@ class LookupQueue:
             for lookup in lookups:
                 self._leave(lookup)
 
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Hold a place among the requests in flight, for one that is no look-up.
+
+        It comes before the look-ups that wait, because all of these can go out together once the
+        next request returns.
+        """
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._others_waiting.append(place)
+        self._dispatch()
+        try:
+            await place
+            yield
+        finally:
+            if place.done() and not place.cancelled():
+                self._others_in_flight -= 1
+            elif place in self._others_waiting:
+                self._others_waiting.remove(place)
+            self._dispatch()
+
     async def aclose(self) -> None:
         """Cancel what is in flight, and send nothing more."""
         self._waiting.clear()
@@ -175,7 +199,12 @@ class LookupQueue:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while self._waiting and len(self._in_flight) < MAX_IN_FLIGHT:
+        while self._others_waiting and self._has_room():
+            place = self._others_waiting.popleft()
+            if not place.done():
+                self._others_in_flight += 1
+                place.set_result(None)
+        while self._waiting and self._has_room():
             service = next(iter(self._waiting)).service
             same = (lookup for lookup in self._waiting if lookup.service is service)
             lookups = [lookup for lookup, _ in zip(same, range(IDS_PER_REQUEST), strict=False)]
@@ -185,6 +214,9 @@ class LookupQueue:
             task = asyncio.create_task(self._send(group))
             self._in_flight[group] = task
             task.add_done_callback(partial(self._returned, group))
+
+    def _has_room(self) -> bool:
+        return len(self._in_flight) + self._others_in_flight < MAX_IN_FLIGHT
 
     def _returned(self, group: Group, task: "asyncio.Task[None]") -> None:
         del self._in_flight[group]

@@ -1,5 +1,6 @@
 """What is kept of callers between their calls: within bounds, and without their tokens."""
 
+import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -7,9 +8,12 @@ from contextlib import contextmanager
 
 from hailuo_tasks_mcp.api.batching import LookupQueue
 from hailuo_tasks_mcp.api.lookups import LookupSender
+from hailuo_tasks_mcp.api.sender import Sender
 from hailuo_tasks_mcp.api.services import SERVICES, Service
 
 MAX_CALLERS_NOT_IN_USE = 1_000
+# Half of the requests that may be in flight, so that look-ups always find places too.
+MAX_LISTS = 2
 MAX_REMEMBERED_IDS = 100_000
 _MAX_REMEMBERED_IDS_OF_A_CALLER = 10_000
 
@@ -18,14 +22,18 @@ class CallerState:
     """What is kept of one caller, apart from that of all others.
 
     Attributes:
+        sender: sends the caller's requests.
         queue: the caller's look-ups.
+        lists: how many lists of tasks may be under way.
         services: which service knew an id, the ids last used at the end.
         order: the services, the one that last knew an id first.
 
     """
 
-    def __init__(self, sender: LookupSender, states: "CallerStates") -> None:
-        self.queue = LookupQueue(sender.send)
+    def __init__(self, sender: Sender, states: "CallerStates") -> None:
+        self.sender = sender
+        self.queue = LookupQueue(LookupSender(sender).send)
+        self.lists = asyncio.Semaphore(MAX_LISTS)
         self.services: OrderedDict[str, Service] = OrderedDict()
         self.order: tuple[Service, ...] = SERVICES
         self._states = states
@@ -49,11 +57,11 @@ class CallerStates:
     remembered.
 
     Args:
-        new_sender: returns what sends the look-ups of a caller who is not known yet.
+        new_sender: returns what sends the requests of a caller who is not known yet.
 
     """
 
-    def __init__(self, new_sender: Callable[[], LookupSender]) -> None:
+    def __init__(self, new_sender: Callable[[], Sender]) -> None:
         self.remembered_ids = 0
         self._new_sender = new_sender
         self._in_use: dict[bytes, _Use] = {}
@@ -64,7 +72,7 @@ class CallerStates:
         """Yield the state of the caller with this token, for the length of a call.
 
         Args:
-            token: with which look-ups are sent until the caller's last call ends.
+            token: with which requests are sent until the caller's last call ends.
             secrets: what else no response may bring back during this call.
 
         """
@@ -101,7 +109,7 @@ class CallerStates:
 class _Use:
     """A caller's state, and how many calls use it."""
 
-    def __init__(self, sender: LookupSender, states: CallerStates) -> None:
+    def __init__(self, sender: Sender, states: CallerStates) -> None:
         self.sender = sender
         self.state = CallerState(sender, states)
         self.calls = 0

@@ -1,5 +1,6 @@
 """The tasks of the platform: ids in, records out, whichever service knows them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Self
@@ -9,11 +10,12 @@ import httpx
 from hailuo_tasks_mcp.api.batching import Outcome
 from hailuo_tasks_mcp.api.caller_states import CallerState, CallerStates
 from hailuo_tasks_mcp.api.http import HttpPool
-from hailuo_tasks_mcp.api.lookups import LookupSender
+from hailuo_tasks_mcp.api.listing import Lister
 from hailuo_tasks_mcp.api.records import TaskRecord
-from hailuo_tasks_mcp.api.results import LOOKUP_SECONDS, LookupResult
+from hailuo_tasks_mcp.api.results import LISTED_SECONDS, LOOKUP_SECONDS, Listing, LookupResult
 from hailuo_tasks_mcp.api.search import Search
-from hailuo_tasks_mcp.api.services import Service
+from hailuo_tasks_mcp.api.sender import Sender
+from hailuo_tasks_mcp.api.services import MINIMAX, Service
 from hailuo_tasks_mcp.errors import Failure, TokenMissingError
 from hailuo_tasks_mcp.observer import Observer
 from hailuo_tasks_mcp.redaction import Redactor
@@ -79,8 +81,8 @@ class Api:
         with self._callers.in_use(token, secrets) as caller:
             yield ApiClient(self, caller)
 
-    def _new_sender(self) -> LookupSender:
-        return LookupSender(self._settings, self._pool, self._redactor.scope(), self._observer)
+    def _new_sender(self) -> Sender:
+        return Sender(self._settings, self._pool, self._redactor.scope(), self._observer)
 
     def check_open(self) -> None:
         """Return if requests may be sent.
@@ -138,6 +140,37 @@ class ApiClient:
         """Return what one service says of any number of tasks, as `look_up` does."""
         return await self._look_up(task_ids, (service,), within_seconds, collect=False)
 
+    async def list_recent(
+        self,
+        max_age_seconds: float = LISTED_SECONDS,
+        *,
+        now: float,
+        within_seconds: float = LOOKUP_SECONDS,
+    ) -> Listing:
+        """Return the account's tasks of the last time that MiniMax H3 lists; Hailuo lists none.
+
+        Args:
+            max_age_seconds: how long ago a task may have been created, up to `LISTED_SECONDS`.
+            now: the time, in Unix seconds, by a clock that may differ from the platform's.
+            within_seconds: how long it may take in all; what came until then is kept.
+
+        Raises:
+            HailuoTasksError: nothing could be listed, for this reason.
+
+        """
+        caller = self._caller_to_ask_for()
+        lister = Lister(caller.sender, caller.queue, self._api.at_base_url)
+        try:
+            async with asyncio.timeout(within_seconds), caller.lists:
+                await lister.run(max_age_seconds, now)
+        except TimeoutError:
+            lister.give_up(within_seconds)
+        listing = lister.result()
+        # The oldest first, because those last used are forgotten last.
+        for record in reversed(listing.records):
+            caller.remember(record.task_id or "", MINIMAX)
+        return listing
+
     async def _look_up(
         self,
         task_ids: Iterable[str],
@@ -147,12 +180,21 @@ class ApiClient:
         collect: bool,
     ) -> LookupResult:
         ids = list(dict.fromkeys(task_ids))
-        self._api.check_open()
-        caller = self._caller
-        if caller is None:
-            raise TokenMissingError("No API token is set")
+        caller = self._caller_to_ask_for()
         search = Search(caller, services or caller.order, self._api.at_base_url, within_seconds)
         return _result(ids, await search.run(ids, collect=collect))
+
+    def _caller_to_ask_for(self) -> CallerState:
+        """Return whose requests are to be sent.
+
+        Raises:
+            HailuoTasksError: none may be sent.
+
+        """
+        self._api.check_open()
+        if self._caller is None:
+            raise TokenMissingError("No API token is set")
+        return self._caller
 
 
 def _result(ids: Sequence[str], outcomes: Mapping[str, Outcome]) -> LookupResult:

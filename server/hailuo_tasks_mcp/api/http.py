@@ -243,7 +243,7 @@ class HttpPool:
                 return error
         logger.debug("HTTP %d, %d bytes", response.status_code, len(content))
         # As bytes: a header may hold bytes of no encoding.
-        kept = (b"content-type", b"retry-after")
+        kept = (b"content-type", b"date", b"retry-after")
         headers = [field for field in response.headers.raw if field[0].lower() in kept]
         return httpx.Response(response.status_code, headers=headers, content=content)
 
@@ -307,6 +307,15 @@ def retry_after_seconds(response: httpx.Response) -> float | None:
     except (ValueError, OverflowError):
         return None
     return min(max(seconds, 0.0), _DAY_SECONDS)
+
+
+def date_of(response: httpx.Response) -> float | None:
+    """Return when a response was made, in Unix seconds by its server's clock; None if unknown."""
+    try:
+        date = parsedate_to_datetime(response.headers.get("date", ""))
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 async def _read(response: httpx.Response, max_bytes: int, large_bodies: asyncio.Semaphore) -> bytes:

@@ -21,7 +21,7 @@ from hailuo_tasks_mcp.text import LOOK_AHEAD, MAX_URL_LENGTH
 # Ids have at most 128 digits; Python refuses to spell out integers far beyond that.
 _MAX_INTEGER_BITS = 426
 # Of the platform, unless a request says `limit`.
-_USUAL_PAGE_SIZE = 12
+USUAL_PAGE_SIZE = 12
 _YEAR_10000 = 253_402_300_800.0
 _CENTURY_SECONDS = 3_155_760_000.0
 # More of a text is of no use: of an error's message 300 characters are told, of any other text 80.
@@ -33,7 +33,7 @@ _REDACTED_BEYOND = 1_000
 # Thousands of records are kept while calls wait.
 _MAX_RECORD_BYTES = 30_000
 # After so many records of a page, which take up to 10 ms each, other tasks run.
-_RECORDS_AT_ONCE = 4
+RECORDS_AT_ONCE = 4
 # More of a record are counted and not read; documented ones have one.
 MAX_VIDEOS = 50
 _MAX_MOMENT_LENGTH = 64
@@ -369,7 +369,7 @@ async def read_page(
     records: dict[str, TaskRecord] = {}
     doubt = "a list that reports an error" if reports_error(value) else None
     for item in items:
-        task_id = _id_in(item)
+        task_id = id_in(item)
         if task_id is None:
             doubt = doubt or "a list with items that name no task"
             continue
@@ -378,19 +378,19 @@ async def read_page(
             doubt = doubt or "the records of other tasks"
         elif asked_id not in records and (record := read_record(item, service, redact)):
             records[asked_id] = record
-            if len(records) % _RECORDS_AT_ONCE == 0:
+            if len(records) % RECORDS_AT_ONCE == 0:
                 await asyncio.sleep(0)
     counted = 0
     for count in filter(None, (value.get("count"), value.get("total"))):
-        number = _count(count)
+        number = read_count(count)
         if number is None:
             doubt = doubt or "a list whose count cannot be read"
         counted = max(counted, number or 0)
     missing = max(0, counted - len(items))
-    return TaskPage(records, len(items) >= _USUAL_PAGE_SIZE or missing > 0, missing, doubt)
+    return TaskPage(records, len(items) >= USUAL_PAGE_SIZE or missing > 0, missing, doubt)
 
 
-def _count(value: object) -> int | None:
+def read_count(value: object) -> int | None:
     """Return a whole number, also of a float or of digits; None if it is no count of tasks."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
@@ -401,7 +401,7 @@ def _count(value: object) -> int | None:
     return int(number) if 0 <= number <= _MAX_COUNT and number.is_integer() else None
 
 
-def _id_in(item: object) -> str | None:
+def id_in(item: object) -> str | None:
     """Return the id that an item of a page has, as `TaskRecord.task_id` finds it."""
     if not isinstance(item, Mapping):
         return None

@@ -1,4 +1,4 @@
-"""What a look-up brings, and how long it may take; without HTTP, for those who only read it."""
+"""What look-ups and lists bring, and how long they may take; without HTTP, for their readers."""
 
 from typing import NamedTuple
 
@@ -7,6 +7,8 @@ from hailuo_tasks_mcp.errors import Failure
 
 # Of every attempt and every page together.
 LOOKUP_SECONDS = 44.0
+LISTED_SECONDS = 7 * 86_400 - 60.0
+"""How long ago a task may have been created: 7 days as documented, less what a request takes."""
 
 
 class LookupResult(NamedTuple):
@@ -20,3 +22,22 @@ class LookupResult(NamedTuple):
 
     records: dict[str, TaskRecord]
     failures: dict[str, Failure]
+
+
+class Listing(NamedTuple):
+    """The tasks that were listed.
+
+    Attributes:
+        records: the records, the newest first, those without a time last.
+        left_out: how many records were of no use: no object, without an id, or an error.
+        complete: whether these are all; if not, there may be more.
+        unfetched: how many more there are at least.
+        failure: the fault because of which they are not all; None if there was none.
+
+    """
+
+    records: list[TaskRecord]
+    left_out: int = 0
+    complete: bool = True
+    unfetched: int = 0
+    failure: Failure | None = None

@@ -71,3 +71,28 @@ class BatchSummary(Answer):
     final: Annotated[bool, Field(description="True if asking again changes nothing.")]
     tasks: Annotated[list[TaskSummary], Field(description="The tasks, in the order asked.")]
     next_step: Annotated[str | None, Field(description="What to do next.")] = None
+
+
+class ListedTask(Answer):
+    """A task in a list: short, because there are many."""
+
+    task_id: Annotated[str, Field(description="For retrieve_task.")]
+    state: Annotated[State, Field(description="State of the generation.")]
+    created_at: Annotated[str | None, Field(description="UTC, ISO 8601.")] = None
+    video: Annotated[str | None, Field(description="Length and resolution of the video.")] = None
+    url: Annotated[str | None, Field(description="The video; only when succeeded.")] = None
+    more_videos: Annotated[int | None, Field(description="How many are not listed.")] = None
+
+
+class RecentTasks(Answer):
+    """The answer to which tasks there were."""
+
+    tasks: Annotated[list[ListedTask], Field(description="The newest first, undated ones last.")]
+    more: Annotated[
+        int | None, Field(description="How many more there are, or are at least; see next_step.")
+    ] = None
+    left_out: Annotated[
+        int | None, Field(description="How many of the API's records were of no use.")
+    ] = None
+    note: Annotated[str, Field(description="What cannot be listed.")]
+    next_step: Annotated[str | None, Field(description="What to do next.")] = None

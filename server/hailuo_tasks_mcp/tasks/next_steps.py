@@ -20,6 +20,7 @@ from hailuo_tasks_mcp.text import clean_text
 # The tools that a next step can name.
 RETRIEVE_TASK = "retrieve_task"
 RETRIEVE_TASKS_BATCH = "retrieve_tasks_batch"
+LIST_RECENT_TASKS = "list_recent_tasks"
 
 _REASON_LIMIT = 80
 _MAX_NAMED_TASKS = 5

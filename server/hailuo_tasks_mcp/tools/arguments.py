@@ -84,6 +84,8 @@ TaskId = Annotated[str, AfterValidator(_one_task_id)]
 
 # No id holds any of these; hosts and models write lists with all of them.
 _ID_SEPARATORS = re.compile(r"""[\s,;，、；"'\[\]]+""")
+# Of other lists: no word holds any of these.
+_WORD_SEPARATORS = re.compile(r"[\W_]+")
 # What is left between them: punctuation, and names such as `task_ids:`.
 _NO_ID = re.compile(r"[\W_]*|(task[_-]?)?ids?\s*[:=]?", re.IGNORECASE)
 
@@ -102,6 +104,19 @@ def _split_ids(value: object) -> object:
     if isinstance(value, list) and len(value) > _MAX_GIVEN_IDS:
         raise _wrong_count(len(value))
     return value
+
+
+def split_words(value: object) -> object:
+    """Split a list of words that arrived as one string; null is none."""
+    if value is None:
+        return []
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        return texts
+    if sum(map(len, texts)) > _MAX_SEARCHED_LENGTH:
+        raise PydanticCustomError("words_length", "is too long")
+    words = (word for text in texts for word in _WORD_SEPARATORS.split(text.lower()))
+    return list(dict.fromkeys(filter(None, words)))
 
 
 def _deduplicate(texts: list[str]) -> list[str]:
@@ -133,11 +148,16 @@ TaskIds = Annotated[
 ]
 
 
-def _null_is_default(value: object) -> object:
-    """Take null for the default, which some hosts fill in, and no boolean for a number."""
-    if isinstance(value, bool):
-        raise PydanticCustomError("int_type", "")
-    return 0 if value is None else value
+def null_is(default: float) -> BeforeValidator:
+    """Take null for a default, which some hosts fill in, and no boolean for a number."""
+
+    def validate(value: object) -> object:
+        if isinstance(value, bool):
+            kind = "int_type" if isinstance(default, int) else "float_type"
+            raise PydanticCustomError(kind, "")
+        return default if value is None else value
+
+    return BeforeValidator(validate)
 
 
 def _up_to_maximum(wait_seconds: int, info: ValidationInfo) -> int:
@@ -151,7 +171,7 @@ def _up_to_maximum(wait_seconds: int, info: ValidationInfo) -> int:
 
 WaitSeconds = Annotated[
     int,
-    BeforeValidator(_null_is_default),
+    null_is(0),
     AfterValidator(_up_to_maximum),
     Field(
         description="Seconds to wait for running tasks to end; answers as soon as they have. "
@@ -189,6 +209,8 @@ _PROBLEMS = {
     "int_parsing_size": "must be a whole number",
     "int_from_float": "must be a whole number",
     "finite_number": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
     "list_type": "must be a list of strings",
     "string_too_short": "must not be blank",
     "string_too_long": f"must be at most {MAX_TASK_ID_LENGTH} characters long",

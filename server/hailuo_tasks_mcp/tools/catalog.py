@@ -1,10 +1,14 @@
 """Which tools there are."""
 
 from hailuo_tasks_mcp.settings import Settings
-from hailuo_tasks_mcp.tools import retrieve_task, retrieve_tasks_batch
+from hailuo_tasks_mcp.tools import list_recent_tasks, retrieve_task, retrieve_tasks_batch
 from hailuo_tasks_mcp.tools.tool import Tool
 
 
 def tools_for(settings: Settings) -> tuple[Tool, ...]:
     """Return the tools that a server with these settings offers, in the order it lists them."""
-    return (retrieve_task.tool(settings), retrieve_tasks_batch.tool(settings))
+    return (
+        retrieve_task.tool(settings),
+        retrieve_tasks_batch.tool(settings),
+        list_recent_tasks.tool(settings),
+    )

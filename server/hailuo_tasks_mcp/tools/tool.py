@@ -164,7 +164,8 @@ async def _run(
     except HailuoTasksError as error:
         context.log_for_operator([error.failure])
         told = context.told(error.failure)
-        text = error_text(told, context.reader, repeatable=tool.is_read_only)
+        can_wait = "wait_seconds" in tool.arguments.model_fields
+        text = error_text(told, context.reader, repeatable=tool.is_read_only, can_wait=can_wait)
         return _error_result(context.redactor.redact(text)), type(error).__name__
     except Exception as error:
         # The protocol's own answer would give the exception's text to the model.
