@@ -258,7 +258,7 @@ class Lister:
         is_news = len(self._records) + len(self._older) > before
         if left_out == len(items) > 0:
             # Without ids nothing else shows whether a page has come before.
-            is_news = not _are_equal(items, self._last_items)
+            is_news = items != self._last_items
         if is_news:
             self._left_out += left_out
         self._last_items = items if left_out == len(items) else ()
@@ -278,11 +278,3 @@ class Lister:
     def _oldest(self) -> float | None:
         moments = [each.created_at for each in self._records.values() if each.created_at]
         return min(moments, default=None)
-
-
-def _are_equal(items: object, others: object) -> bool:
-    try:
-        return items == others
-    except RecursionError:
-        # Nested as deeply as could just be parsed.
-        return True

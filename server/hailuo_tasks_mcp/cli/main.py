@@ -46,6 +46,11 @@ HOSTS = (
 )
 # A person at a terminal is more patient than a host.
 HIGHEST_WAIT_SECONDS = 3600
+# Those of `list`; here, so that `--help` loads no command.
+LISTED_STATES = ("pending", "processing", "succeeded", "failed", "unknown")
+DEFAULT_HOURS, HIGHEST_HOURS = 24, 168
+# All that are ever fetched.
+DEFAULT_LIMIT, HIGHEST_LIST_LIMIT = 20, 1000
 _SANDBOX_HELP = "use made-up tasks from an embedded sandbox; needs no token and no network"
 
 
@@ -139,6 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     retrieve.add_argument(
         "--json", action="store_true", help="print what a model gets, or an error, as one object"
     )
+    listing = _add_list_command(commands)
     config = _add_command(
         commands,
         "config",
@@ -146,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="The block goes to stdout, without a token; where it goes, to stderr.",
     )
     config.add_argument("host", choices=HOSTS, metavar="HOST", help=f"one of {', '.join(HOSTS)}")
-    for command in (serve, check, retrieve, config):
+    for command in (serve, check, retrieve, listing, config):
         # After the command's name as well as before it.
         command.add_argument(
             "--sandbox", action="store_true", default=argparse.SUPPRESS, help=_SANDBOX_HELP
@@ -162,6 +168,45 @@ def _parser() -> argparse.ArgumentParser:
         help="port on 127.0.0.1, 0 for any free one (default: %(default)s)",
     )
     return parser
+
+
+def _add_list_command(commands: Any) -> argparse.ArgumentParser:
+    listing = _add_command(
+        commands,
+        "list",
+        "list the MiniMax H3 tasks of the last days, newest first, for ids that are lost",
+        epilog="Exit code: 0 they were listed; 1 they could not be, or not all; 2 wrong usage.",
+    )
+    listing.add_argument(
+        "--hours",
+        type=_hours,
+        default=DEFAULT_HOURS,
+        metavar="H",
+        help=f"how far back, up to {HIGHEST_HOURS} hours (default: %(default)s)",
+    )
+    listing.add_argument(
+        "--state",
+        action="append",
+        choices=LISTED_STATES,
+        default=[],
+        metavar="STATE",
+        help=f"only these tasks, one of {', '.join(LISTED_STATES)}; may be repeated",
+    )
+    listing.add_argument(
+        "--limit",
+        type=_list_limit,
+        default=DEFAULT_LIMIT,
+        metavar="N",
+        help=f"how many tasks, up to {HIGHEST_LIST_LIMIT} (default: %(default)s)",
+    )
+    forms = listing.add_mutually_exclusive_group()
+    forms.add_argument(
+        "--json", action="store_true", help="print what a model gets, or an error, as one object"
+    )
+    forms.add_argument(
+        "--ids", action="store_true", help="print the ids alone, one in a line, for retrieve -"
+    )
+    return listing
 
 
 def _add_http_options(serve: argparse.ArgumentParser) -> None:
@@ -259,6 +304,21 @@ def _count(text: str) -> int:
     if number == 0:
         raise argparse.ArgumentTypeError("must be 1 or more")
     return number
+
+
+def _list_limit(text: str) -> int:
+    number = _whole_number(text, HIGHEST_LIST_LIMIT)
+    if number == 0:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _hours(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", text) or not 0 < float(text) <= HIGHEST_HOURS:
+        raise argparse.ArgumentTypeError(
+            f"must be more than 0 and at most {HIGHEST_HOURS}, not {text[:20]!r}"
+        )
+    return float(text)
 
 
 def _wait_seconds(text: str) -> int:

@@ -73,8 +73,7 @@ class ListRecentTasksArguments(Arguments):
 DEFINITION = ToolDefinition(
     name=LIST_RECENT_TASKS,
     title="List recent MiniMax H3 tasks",
-    description="Find lost ids: this account's MiniMax H3 tasks, newest first. Hailuo's own cannot "
-    "be listed.",
+    description="Find lost ids: this account's MiniMax H3 tasks, newest first. Hailuo lists none.",
     input_schema=flat_schema(ListRecentTasksArguments, "validation"),
     output_schema=flat_schema(RecentTasks, "serialization"),
     annotations=READ_ONLY,
