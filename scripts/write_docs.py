@@ -33,7 +33,10 @@ ROOT = Path(__file__).parent.parent
 # Which parts a document must have, and in which language they are.
 DOCUMENTS: Mapping[str, tuple[str, Sequence[str]]] = {
     "README.md": ("en", ("tools", "succeeded", "environment")),
-    "docs/answers.md": ("en", ("tools", "succeeded", "expired", "running", "failed", "batch")),
+    "docs/answers.md": (
+        "en",
+        ("tools", "succeeded", "expired", "running", "failed", "batch", "recent"),
+    ),
     "docs/command-line.md": ("en", ("environment",)),
     "README.zh-CN.md": ("zh", ("tools", "succeeded", "environment")),
 }
@@ -52,6 +55,7 @@ _CALLS: Mapping[str, tuple[str, dict[str, Any]]] = {
         "retrieve_tasks_batch",
         {"task_ids": [SUCCEEDED_H3_TASK_ID, RUNNING_TASK_ID, _NO_SUCH_TASK_ID]},
     ),
+    "recent": ("list_recent_tasks", {"hours": 2, "limit": 5}),
 }
 
 _CHINESE = {
@@ -68,6 +72,8 @@ _CHINESE = {
     "string": "字符串",
     "integer": "整数",
     "list of strings": "字符串数组",
+    "number": "数字",
+    "up to {}": "最大 {}",
     "{} to {}": "{} 到 {}",
     "{} to {} items": "{} 到 {} 项",
     "Task id, as the video generation returned it.": "视频生成接口返回的任务 ID。",
@@ -75,6 +81,9 @@ _CHINESE = {
     "Seconds to wait for running tasks to end; answers as soon as they have. 0: at once.": (
         "任务没结束时最多等多少秒，结束就立即返回；0 表示不等待。"
     ),
+    "How far back.": "查最近多少小时。",
+    "Only these.": "只列出这些状态的任务。",
+    "How many.": "最多列出多少个。",
     (
         "Token of Ace Data Cloud, created at https://platform.acedata.cloud/console/applications"
     ): "Ace Data Cloud 的 Token，在 https://platform.acedata.cloud/console/applications 创建",
@@ -156,9 +165,11 @@ def _tool_table(tools: Sequence[Tool], translate: Translate) -> str:
     rows = []
     for tool in tools:
         name = f"`{tool.name}`"
-        required = tool.input_schema["required"]
+        required = tool.input_schema.get("required", ())
         for parameter, schema in tool.input_schema["properties"].items():
-            default = translate("required") if parameter in required else f"`{schema['default']}`"
+            default = translate("required" if parameter in required else "none")
+            if "default" in schema:
+                default = f"`{schema['default']}`"
             kind = _kind(schema, translate)
             rows.append([name, f"`{parameter}`", kind, default, translate(schema["description"])])
             name = ""
@@ -178,8 +189,12 @@ def _kind(schema: Mapping[str, Any], translate: Translate) -> str:
             parts = [translate("string")]
         case {"type": "integer", "minimum": least, "maximum": most}:
             parts = [translate("integer"), translate("{} to {}").format(least, most)]
+        case {"type": "number", "maximum": most}:
+            parts = [translate("number"), translate("up to {}").format(most)]
         case {"type": "array", "minItems": least, "maxItems": most}:
             parts = [translate("list of strings"), translate("{} to {} items").format(least, most)]
+        case {"type": "array"}:
+            parts = [translate("list of strings")]
         case _:
             raise SystemExit(f"no words for {schema}")
     return translate(", ").join(parts)

@@ -118,12 +118,12 @@ def _about(listing: Listing, query: Query, selection: Selection) -> str:
     states = f" ({', '.join(query.states)})" if query.states else ""
     lines = [f"{shown} of the last {query.hours:g} hours{states}, in local time. {NOTE}"]
     if more:
-        at_least = "" if selection.complete else "at least "
-        lines.append(f"There are {at_least}{more} more: see --limit, --hours and --state.")
+        at_least = "" if selection.complete else "At least "
+        lines.append(f"{at_least}{more} more: see --limit, --hours and --state.")
     elif not selection.complete:
         lines.append("There may be more.")
     if listing.left_out:
-        lines.append(f"{listing.left_out} of the API's records were of no use, and are left out.")
+        lines.append(f"Left out, because of no use: {listing.left_out} of the API's records.")
     if listing.failure is not None:
         lines.append(f"Not all could be fetched. {error_text(listing.failure, 'person')}")
     return "\n".join(lines)

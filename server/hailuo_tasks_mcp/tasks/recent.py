@@ -203,7 +203,7 @@ def _waiting_step(tasks: Sequence[ListedTask], max_wait_seconds: int) -> str | N
 def _nothing_step(query: Query, listing: Listing) -> str:
     """Return what to do where no task is listed."""
     if listing.records:
-        return f"None of {len(listing.records)} tasks is in these states: ask for others, or all."
+        return f"None is in these states, of {len(listing.records)} in all: ask for other states."
     if query.hours < HIGHEST_HOURS:
         return (
             f"None in {query.hours:g} hours: call {LIST_RECENT_TASKS}(hours={HIGHEST_HOURS}), or, "

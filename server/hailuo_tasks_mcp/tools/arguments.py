@@ -111,9 +111,12 @@ def split_words(value: object) -> object:
     if value is None:
         return []
     texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+    if not isinstance(texts, list):
         return texts
-    if sum(map(len, texts)) > _MAX_SEARCHED_LENGTH:
+    too_many = len(texts) > _MAX_GIVEN_IDS
+    if not too_many and not all(isinstance(text, str) for text in texts):
+        return texts
+    if too_many or sum(map(len, texts)) > _MAX_SEARCHED_LENGTH:
         raise PydanticCustomError("words_length", "is too long")
     words = (word for text in texts for word in _WORD_SEPARATORS.split(text.lower()))
     return list(dict.fromkeys(filter(None, words)))
