@@ -28,6 +28,8 @@ CALLS = [
     ("retrieve_task", {"task_id": "t"}),
     ("retrieve_tasks_batch", {"task_ids": ["t", "u"]}),
     ("retrieve_task", {"task_id": 5}),
+    ("list_recent_tasks", {"hours": 1}),
+    ("list_recent_tasks", {"states": "done"}),
 ]
 
 async def main():

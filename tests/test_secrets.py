@@ -120,7 +120,9 @@ async def test_no_answer_and_no_progress_repeats_the_token(echo: ScriptedRespons
                 )
                 received.append(result.model_dump_json())
 
-    assert len(received) >= 4
+        received.append((await client.call_tool("list_recent_tasks", {})).model_dump_json())
+
+    assert len(received) >= 5
     assert TOKEN not in repr(received)
 
 
@@ -167,6 +169,8 @@ async def test_no_answer_repeats_a_token_that_was_given_as_an_argument(token: st
             for tool, arguments in (
                 ("retrieve_task", {"task_id": token}),
                 ("retrieve_task", {"task_id": "t", token: 1}),
+                ("list_recent_tasks", {"states": [token]}),
+                ("list_recent_tasks", {"hours": token}),
                 ("retrieve_tasks_batch", {"task_ids": [token, "t"]}),
                 ("retrieve_tasks_batch", {"task_ids": [f"{token} !", f"no id: {token}", "t"]}),
             )

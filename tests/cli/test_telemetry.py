@@ -55,7 +55,7 @@ async def test_what_is_not_installed_is_left_out_with_a_warning(variable: str, v
         response = await server.request(message(1, "tools/list", envelope()))
         _, err = await server.finish()
 
-    assert len(response["result"]["tools"]) == 2
+    assert len(response["result"]["tools"]) == 3
     (line,) = err.splitlines()
     assert re.search(rf" WARNING [\w.]+: {variable}=.* is ignored, because what it names", line)
     assert line.isprintable()
@@ -81,7 +81,7 @@ async def test_a_context_that_is_not_installed_is_told_by_its_library_in_a_clean
         response = await server.request(message(1, "tools/list", envelope()))
         _, err = await server.finish()
 
-    assert len(response["result"]["tools"]) == 2
+    assert len(response["result"]["tools"]) == 3
     (line,) = err.splitlines()
     assert " ERROR opentelemetry.context: " in line
     assert line.isprintable()
@@ -99,4 +99,4 @@ async def test_no_span_is_made_where_a_tracer_is_installed() -> None:
             process.kill()
             await process.wait()
 
-    assert out == b"2\n"
+    assert out == b"3\n"

@@ -94,7 +94,8 @@ async def test_the_fixtures_stand_beside_the_tools() -> None:
         prompt = await client.get_prompt("test_prompt_with_arguments", {"arg1": "a", "arg2": "b"})
         resource = await client.read_resource("test://template/123/data")
 
-    assert names[:3] == ["retrieve_task", "retrieve_tasks_batch", "test_simple_text"]
+    own_names = ["retrieve_task", "retrieve_tasks_batch", "list_recent_tasks"]
+    assert names[:4] == [*own_names, "test_simple_text"]
     assert own.is_error
     assert isinstance(fixture.content[0], TextContent)
     assert fixture.content[0].text == "This is a simple text response for testing."

@@ -174,6 +174,7 @@ def test_the_command_works_where_only_the_wheel_is(installed: Path, tmp_path: Pa
     assert [tool["name"] for tool in results[1]["tools"]] == [
         "retrieve_task",
         "retrieve_tasks_batch",
+        "list_recent_tasks",
     ]
     assert results[2]["contents"][0]["text"].startswith("<!doctype html>")
     assert listed.stderr == b""

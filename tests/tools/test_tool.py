@@ -18,6 +18,7 @@ from hailuo_tasks_mcp.tasks.answers import Answer
 from hailuo_tasks_mcp.tasks.waits import Waits
 from hailuo_tasks_mcp.tools.arguments import Arguments
 from hailuo_tasks_mcp.tools.catalog import tools_for
+from hailuo_tasks_mcp.tools.lookup import LookupTool
 from hailuo_tasks_mcp.tools.schema import flat_schema
 from hailuo_tasks_mcp.tools.tool import Tool, ToolContext, run_tool
 from helpers import NOW, TOKEN, ScriptedApi, data_of, error_of, settings
@@ -128,5 +129,8 @@ def test_the_settings_decide_what_the_tools_publish() -> None:
     shortest, longest = (tools_for(Settings(max_wait_seconds=most)) for most in (1, 3600))
 
     for tool, maximum in [*((tool, 1) for tool in shortest), *((tool, 3600) for tool in longest)]:
-        schema = tool.definition.input_schema["properties"]["wait_seconds"]
-        assert schema["maximum"] == maximum
+        properties = tool.definition.input_schema["properties"]
+        # A list does not wait.
+        assert ("wait_seconds" in properties) == isinstance(tool, LookupTool)
+        if isinstance(tool, LookupTool):
+            assert properties["wait_seconds"]["maximum"] == maximum

@@ -1,4 +1,4 @@
-"""The two tools as a host sees and calls them, in memory."""
+"""The tools that look tasks up as a host sees and calls them, in memory."""
 
 import re
 import tracemalloc
@@ -577,7 +577,7 @@ async def test_a_hundred_different_ids_are_accepted_however_often_they_are_repea
 
 async def test_without_a_token_the_tools_are_listed_and_a_call_says_what_to_set() -> None:
     async with Client(create_server(settings(api_token=None))) as client:
-        assert len((await client.list_tools()).tools) == 2
+        assert len((await client.list_tools()).tools) == 3
         error = error_of(await client.call_tool("retrieve_task", {"task_id": "t"}))
 
     assert error == (

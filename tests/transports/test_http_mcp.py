@@ -73,7 +73,7 @@ async def test_each_revision_lists_and_calls_tools_without_a_session(version: st
         called = await post(app, call_of(version, "t"))
 
     names = [tool["name"] for tool in result_of(listed)["tools"]]
-    assert names == ["retrieve_task", "retrieve_tasks_batch"]
+    assert names == ["retrieve_task", "retrieve_tasks_batch", "list_recent_tasks"]
     assert result_of(called)["structuredContent"]["state"] == "succeeded"
     assert "mcp-session-id" not in {*listed.headers, *called.headers}
 
@@ -187,7 +187,7 @@ async def test_an_unknown_tool_is_answered_with_the_known_ones(version: str) -> 
         answer = answer_of(await post(app, request))
 
     assert answer["error"]["message"] == (
-        "Unknown tool: nope. Tools: retrieve_task, retrieve_tasks_batch."
+        "Unknown tool: nope. Tools: retrieve_task, retrieve_tasks_batch, list_recent_tasks."
     )
 
 

@@ -80,7 +80,7 @@ async def test_a_host_of_any_handshake_revision_is_served(version: str) -> None:
     }
     assert hello["serverInfo"]["name"] == "hailuo-tasks-mcp"
     names = [tool["name"] for tool in tools["result"]["tools"]]
-    assert names == ["retrieve_task", "retrieve_tasks_batch"]
+    assert names == ["retrieve_task", "retrieve_tasks_batch", "list_recent_tasks"]
     block, sandbox = look_up["result"]["content"]
     assert sandbox["text"].startswith("SANDBOX: ")
     assert json.loads(block["text"])["state"] == "succeeded"
