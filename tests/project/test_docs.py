@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from documents import RUNNER, blocks, commands, own_command, serving_http, text_of, words
+from hailuo_tasks_mcp.cli.list import LISTED, NOT_LISTED
 from hailuo_tasks_mcp.cli.main import DEFAULT_HTTP_PORT
 from hailuo_tasks_mcp.cli.retrieve import ALL_SUCCEEDED, NOT_ALL_SUCCEEDED, STILL_RUNNING, USAGE
 from hailuo_tasks_mcp.cli.terminal import INTERRUPTED
@@ -24,7 +25,7 @@ from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.sandbox.app import SANDBOX_TOKEN, create_sandbox
 from hailuo_tasks_mcp.sandbox.server import bind_sandbox, sandbox_server, url_of
 from hailuo_tasks_mcp.settings import Settings
-from hailuo_tasks_mcp.tasks.answers import TaskSummary
+from hailuo_tasks_mcp.tasks.answers import ListedTask, RecentTasks, TaskSummary
 from hailuo_tasks_mcp.tasks.states import State
 from hailuo_tasks_mcp.tools.catalog import tools_for
 from hailuo_tasks_mcp.tools.tool import check_arguments
@@ -325,7 +326,7 @@ def test_the_picture_shows_what_the_server_answers() -> None:
 @pytest.mark.parametrize("document", [*READMES, "docs/answers.md"])
 def test_every_call_that_is_shown_is_one_that_the_server_accepts(document: str) -> None:
     tools = {tool.name: tool for tool in tools_for(Settings())}
-    calls = re.findall(r"`(retrieve_\w+) (\{.*\})`", text_of(document))
+    calls = re.findall(r"`((?:retrieve|list)_\w+) (\{.*\})`", text_of(document))
 
     assert calls
     for name, arguments in calls:
@@ -343,14 +344,20 @@ def test_every_variable_is_listed_with_its_default(document: str) -> None:
 
 def test_every_field_state_and_exit_code_is_listed() -> None:
     answers, command_line = text_of("docs/answers.md"), text_of("docs/command-line.md")
-    fields = re.findall(r"^\| (`.*?) \|", answers.partition("## Fields")[2], re.MULTILINE)
+    parts = answers.partition("## Fields")[2].partition("## A list of recent tasks")
+    fields, of_lists = (
+        re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", part, re.MULTILINE)))
+        for part in parts[::2]
+    )
     (states,) = re.findall(r"^\| `state` \| .*$", answers, re.MULTILINE)
     codes = re.findall(r"^\| (\d+) \|", command_line, re.MULTILINE)
 
-    assert re.findall(r"`(\w+)`", " ".join(fields)) == list(TaskSummary.model_fields)
+    assert fields == list(TaskSummary.model_fields)
+    assert set(of_lists) == {*RecentTasks.model_fields, *ListedTask.model_fields}
     assert re.findall(r"`(\w+)`", states)[1:] == list(get_args(State))
     assert [int(code) for code in codes] == [
-        *(ALL_SUCCEEDED, NOT_ALL_SUCCEEDED, USAGE, STILL_RUNNING, INTERRUPTED)
+        *(ALL_SUCCEEDED, NOT_ALL_SUCCEEDED, USAGE, STILL_RUNNING, INTERRUPTED),
+        *(LISTED, NOT_LISTED, USAGE),
     ]
 
 
