@@ -499,6 +499,44 @@ async def test_a_list_that_is_cancelled_leaves_its_place_to_others() -> None:
     assert clock() - start == 5
 
 
+async def test_a_list_that_waits_for_a_place_takes_the_first_and_none_if_it_is_cancelled() -> None:
+    api = ListingApi(listed(10), latency_seconds=10)
+    async with open_client(settings(), transport=api) as client:
+        # They fill all places, and the fifth waits for one.
+        look_ups = [asyncio.create_task(client.look_up([f"t{number}"])) for number in range(5)]
+        await asyncio.sleep(1)
+        given_up, kept = (asyncio.create_task(client.list_recent(now=NOW)) for _ in range(2))
+        await asyncio.sleep(1)
+        assert len(api.payloads) == 4
+        given_up.cancel()
+
+        listing = await kept
+        found = await asyncio.gather(*look_ups)
+
+    assert given_up.cancelled()
+    assert ids(listing) == names(10)
+    assert [len(each.records) for each in found] == [1] * 5
+    assert api.payloads[4]["action"] == "retrieve_batch"
+    assert api.most_in_flight == 4
+
+
+async def test_a_list_that_is_cancelled_as_it_gets_its_place_gives_it_back() -> None:
+    api = ListingApi(listed(10), latency_seconds=10)
+    async with open_client(settings(), transport=api) as client:
+        first = [asyncio.create_task(client.look_up([f"t{number}"])) for number in range(4)]
+        await asyncio.sleep(1)
+        lists = [asyncio.create_task(client.list_recent(now=NOW)) for _ in range(2)]
+        # In the moment in which all places become free.
+        asyncio.get_running_loop().call_at(10, lambda: [each.cancel() for each in lists])
+        await asyncio.wait([*first, *lists])
+
+        again = [client.look_up([f"t{number}"]) for number in range(4)]
+        await asyncio.gather(*again)
+
+    # Else a place were lost, and these had gone out together.
+    assert [payload["action"] for payload in api.payloads[-4:]] == ["retrieve"] * 4
+
+
 async def test_each_caller_lists_with_their_own_token() -> None:
     api = ListingApi(listed(3))
     async with Api(settings(api_token=None), Redactor(), transport=api) as platform:
