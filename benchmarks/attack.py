@@ -87,7 +87,7 @@ class Seen:
         failed = "error" in message or result.get("isError", False)
         self.counts["errors" if failed else "answers"] += 1
         text = "".join(block["text"] for block in result.get("content", []))
-        several = call["name"] == "retrieve_tasks_batch"
+        several = call["name"] != "retrieve_task"
         self.faults["too long"] += len(text) > (MAX_BATCH_CHARACTERS if several else MAX_CHARACTERS)
         self.faults["no words"] += not (text or message.get("error", {}).get("message"))
         told = result.get("structuredContent", {}).get("task_id")

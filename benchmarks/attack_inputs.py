@@ -125,8 +125,10 @@ def record_answer(head: bytes, body: bytes, rng: Random) -> Answer:
     if b"/minimax/" in head:
         names = ["minimax_retrieve", "minimax_batch", "minimax_failed"]
     text = (EXAMPLES / f"{rng.choice(names)}.json").read_bytes()
+    # A list asks for none.
+    asked = payload.get("ids") or [payload.get("id", "t")]
     for known in set(re.findall(rb'"(?:id|task_id)": ?"([^"]*)"', text)):
-        text = text.replace(known, rng.choice(payload.get("ids") or [payload["id"]]).encode())
+        text = text.replace(known, rng.choice(asked).encode())
     return [http(as_json(mutated(json.loads(text), rng)))]
 
 
@@ -189,7 +191,9 @@ def full_look_up(number: int) -> Json:
 
 
 def look_up(number: int) -> Json:
-    """Return a call for one task, or now and then for several."""
+    """Return a call for one task, or now and then for several, or for a list."""
+    if number % 7 == 0:
+        return {"name": "list_recent_tasks", "arguments": {"hours": 168, "states": ["failed"]}}
     if number % 5:
         return {"name": "retrieve_task", "arguments": {"task_id": f"task-{number}"}}
     ids = [f"task-{number}-{n}" for n in range(3)]

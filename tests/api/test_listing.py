@@ -520,21 +520,28 @@ async def test_a_list_that_waits_for_a_place_takes_the_first_and_none_if_it_is_c
     assert api.most_in_flight == 4
 
 
-async def test_a_list_that_is_cancelled_as_it_gets_its_place_gives_it_back() -> None:
+@pytest.mark.parametrize("turns", range(20))
+async def test_a_list_that_is_cancelled_as_it_gets_its_place_gives_it_back(turns: int) -> None:
+    """In one of these turns of the event loop a place is given and not yet taken."""
     api = ListingApi(listed(10), latency_seconds=10)
     async with open_client(settings(), transport=api) as client:
         first = [asyncio.create_task(client.look_up([f"t{number}"])) for number in range(4)]
         await asyncio.sleep(1)
         lists = [asyncio.create_task(client.list_recent(now=NOW)) for _ in range(2)]
-        # In the moment in which all places become free.
-        asyncio.get_running_loop().call_at(10, lambda: [each.cancel() for each in lists])
+        # Until the look-ups are answered.
+        await asyncio.sleep(9)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for each in lists:
+            each.cancel()
         await asyncio.wait([*first, *lists])
 
         again = [client.look_up([f"t{number}"]) for number in range(4)]
-        await asyncio.gather(*again)
+        found = await asyncio.gather(*again)
 
-    # Else a place were lost, and these had gone out together.
+    # Had a place been lost, some of these would have gone out together.
     assert [payload["action"] for payload in api.payloads[-4:]] == ["retrieve"] * 4
+    assert [len(each.records) for each in found] == [1] * 4
 
 
 async def test_each_caller_lists_with_their_own_token() -> None:
