@@ -282,6 +282,25 @@ async def test_a_task_that_comes_twice_is_listed_once() -> None:
 
     assert ids(listing) == ["a", "b"]
     assert listing.records[0].status == "succeeded"
+    assert (listing.complete, listing.unfetched) == (True, 0)
+
+
+async def test_a_task_that_moves_to_the_next_page_is_listed_once_and_the_one_before_it_missed() -> (
+    None
+):
+    tasks = listed(30)
+    api = ListingApi(tasks, max_limit=None)
+
+    def create(number: int) -> None:
+        if number == 2:
+            api.items = [h3("new", created_at=NOW), *tasks]
+
+    api.fault = create
+    listing = await list_recent(api)
+
+    assert ids(listing) == names(30)
+    # It is counted by then, and was not sent.
+    assert (listing.complete, listing.unfetched) == (False, 1)
 
 
 async def test_records_of_any_shape_are_read_as_look_ups_read_them() -> None:

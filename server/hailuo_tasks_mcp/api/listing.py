@@ -32,7 +32,7 @@ _CLOCK_SECONDS = 60
 _TASK_ID = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9_.:-]{1,128}")
 
 
-class _Place(NamedTuple):
+class _Position(NamedTuple):
     """Where a page is.
 
     Attributes:
@@ -102,6 +102,8 @@ class Lister:
         # Ids of tasks that are older than asked for.
         self._older: set[str] = set()
         self._left_out = 0
+        # Records of a task that the same page had before.
+        self._repeated = 0
         self._counted = 0
         self._pages = 0
         self._last_items: Sequence[object] = ()
@@ -149,7 +151,8 @@ class Lister:
     def _unfetched(self) -> int:
         """How many more tasks the API counts than came."""
         # Where it lists what is older than asked for, it also counts that.
-        return 0 if self._older else max(0, self._counted - len(self._records) - self._left_out)
+        came = len(self._records) + self._repeated + self._left_out
+        return 0 if self._older else max(0, self._counted - came)
 
     async def _list(self, since: float, now: float | None) -> float:
         """List the tasks created since a time, in Unix seconds.
@@ -158,11 +161,11 @@ class Lister:
         to differ; else 0, at the end.
         """
         clock = asyncio.get_running_loop().time
-        start, place = clock(), _Place(math.floor(since))
+        start, position = clock(), _Position(math.floor(since))
         while self._requests < MAX_REQUESTS and len(self._records) < MAX_LISTED_TASKS:
             page = None
             try:
-                page = await self._fetch(place)
+                page = await self._fetch(position)
             except HailuoTasksError as error:
                 self._failure = error.failure
             if now is not None and (date := self._last_attempt.date) is not None:
@@ -170,34 +173,34 @@ class Lister:
                 if abs(ahead_seconds) > _CLOCK_SECONDS:
                     return ahead_seconds
                 now = None
-            following = None if page is None else self._following(place, page)
+            following = None if page is None else self._following(position, page)
             if following is None:
                 break
-            place = following
+            position = following
         return 0
 
-    def _following(self, place: _Place, page: _Page) -> _Place | None:
+    def _following(self, position: _Position, page: _Page) -> _Position | None:
         """Return where the page after this one is; None if there is none."""
-        if page.ends_before(place.since) or not (page.is_full or self._unfetched):
+        if page.ends_before(position.since) or not (page.is_full or self._unfetched):
             self._complete = not self._skipped
             return None
-        if page.is_news and place.until is None:
-            return place._replace(offset=place.offset + page.size)
+        if page.is_news and position.until is None:
+            return position._replace(offset=position.offset + page.size)
         oldest = self._oldest()
-        if place.until is not None and not page.is_news:
+        if position.until is not None and not page.is_news:
             # What it has not sent by now, it does not send.
-            first, last = place.until - 1, place.until
+            first, last = position.until - 1, position.until
             if not page.is_full or not all(first < moment <= last for moment in page.moments):
                 obeyed = all(moment <= last for moment in page.moments)
                 self._complete = obeyed and not self._skipped
                 return None
             # More tasks of one second than fit on a page: at least those that are older.
             oldest, self._skipped = first, True
-        if oldest is None or oldest < place.since:
+        if oldest is None or oldest < position.since:
             return None
-        return _Place(place.since, until=math.ceil(oldest))
+        return _Position(position.since, until=math.ceil(oldest))
 
-    async def _fetch(self, place: _Place) -> _Page:
+    async def _fetch(self, position: _Position) -> _Page:
         """Return a page, the tasks of which are noted.
 
         Raises:
@@ -207,11 +210,11 @@ class Lister:
         payload = {
             "action": "retrieve_batch",
             "limit": _PAGE_SIZE,
-            "offset": place.offset,
-            "created_at_min": place.since,
+            "offset": position.offset,
+            "created_at_min": position.since,
         }
-        if place.until is not None:
-            payload["created_at_max"] = place.until
+        if position.until is not None:
+            payload["created_at_max"] = position.until
         self._requests += 1
         async with self._queue.place():
             body = await self._sender.post(
@@ -224,9 +227,9 @@ class Lister:
             items = []
         if not isinstance(items, list):
             raise self._sender.unreadable("an object without items", "a list of tasks")
-        if place.until is None:
+        if position.until is None:
             self._counted = max(self._counted, counted, len(items))
-        page = await self._take(items, place.since)
+        page = await self._take(items, position.since)
         if reports_error(body):
             raise self._sender.unreadable("a list that reports an error", "a list of tasks")
         return page
@@ -238,11 +241,13 @@ class Lister:
         """Note the tasks of a page that are new."""
         left_out = read = 0
         moments, before = list[float](), len(self._records) + len(self._older)
+        ids = set[str]()
         for item in items:
             task_id = self._task_id(item)
             if task_id is None:
                 left_out += 1
                 continue
+            ids.add(task_id)
             known = self._records.get(task_id)
             if known is None and len(self._records) < MAX_LISTED_TASKS:
                 known = read_record(item, MINIMAX.name, self._sender.redact)
@@ -261,6 +266,7 @@ class Lister:
             is_news = items != self._last_items
         if is_news:
             self._left_out += left_out
+            self._repeated += len(items) - left_out - len(ids)
         self._last_items = items if left_out == len(items) else ()
         self._pages += 1
         return _Page(len(items), is_news, moments)
