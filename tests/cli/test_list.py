@@ -92,11 +92,21 @@ async def test_several_videos_of_a_task_are_counted_beside_the_first(
     assert out.splitlines()[1].endswith(f"{URL} and 1 more")
 
 
-async def test_a_time_that_no_calendar_has_is_not_known(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = await shown(capsys, ListingApi([h3("t", created_at=253_402_300_799)]))
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="The time zone cannot be set here.")
+async def test_times_are_local_and_one_that_no_calendar_has_is_not_known(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    items = [h3("last", created_at=253_402_300_799), h3("now", created_at=NOW)]
+    with pytest.MonkeyPatch.context() as patch:
+        # No zone of the database, which not every system has.
+        patch.setenv("TZ", "XXX-14")
+        time.tzset()
+        code, out, _ = await shown(capsys, ListingApi(items))
+    time.tzset()
 
     assert code == 0
-    assert out.splitlines()[1].startswith("t        succeeded  ")
+    assert out.splitlines()[1].startswith("last     succeeded  -                 4 s, 768P")
+    assert out.splitlines()[2].startswith("now      succeeded  2026-11-23 00:00  4 s, 768P")
 
 
 async def test_the_ids_alone_can_be_piped(capsys: pytest.CaptureFixture[str]) -> None:
