@@ -106,7 +106,7 @@ async def test_a_host_of_the_revision_without_a_handshake_is_served() -> None:
         "resources": {"listChanged": False, "subscribe": False},
         "extensions": {"io.modelcontextprotocol/ui": {}, TASKS_EXTENSION: {}},
     }
-    assert len(tools["result"]["tools"]) == 2
+    assert len(tools["result"]["tools"]) == 3
     block, sandbox = look_up["result"]["content"]
     assert sandbox["text"].startswith("SANDBOX: ")
     assert look_up["result"]["structuredContent"] == json.loads(block["text"])
@@ -623,7 +623,7 @@ async def test_a_byte_order_mark_and_other_line_ends_do_no_harm() -> None:
             codecs.BOM_UTF8 + line.replace(b"\n", b"\r\n") + line.rstrip(b"\n")
         )
 
-    assert [len(response["result"]["tools"]) for response in responses] == [2, 2]
+    assert [len(response["result"]["tools"]) for response in responses] == [3, 3]
     assert err == ""
 
 
