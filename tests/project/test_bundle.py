@@ -16,7 +16,7 @@ from repository import ROOT, Strict, copy_with_stray_files, project, variables_t
 
 # Of it 16 kB are the icon, 12 kB the view, and 44 kB the hashes of the dependencies on every
 # platform.
-MAX_BUNDLE_BYTES = 550_000
+MAX_BUNDLE_BYTES = 560_000
 
 
 class Author(Strict):

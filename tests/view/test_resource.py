@@ -16,6 +16,7 @@ from hailuo_tasks_mcp.tasks.durations import LONGEST_USUAL_SECONDS, USUAL_DURATI
 from hailuo_tasks_mcp.tasks.polling import pause_seconds
 from hailuo_tasks_mcp.tasks.states import State
 from hailuo_tasks_mcp.tools.catalog import tools_for
+from hailuo_tasks_mcp.tools.lookup import LookupTool
 from hailuo_tasks_mcp.view.resource import FILE_HOSTS, URI
 from helpers import Json, example, settings
 from http_app import (
@@ -102,12 +103,13 @@ async def test_one_resource_is_listed_and_read_with_what_it_may_load(mode: str) 
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_both_tools_name_the_view_to_every_client(mode: str) -> None:
+async def test_the_look_ups_name_the_view_to_every_client(mode: str) -> None:
     async with Client(create_server(settings()), mode=mode) as client:
         tools = (await client.list_tools()).tools
 
     named = {"ui": {"resourceUri": URI, "visibility": ["model", "app"]}, "ui/resourceUri": URI}
-    assert [tool.meta for tool in tools] == [named, named]
+    # A list is not shown in it.
+    assert [tool.meta for tool in tools] == [named, named, None]
 
 
 async def test_the_view_may_be_cached_by_anyone() -> None:
@@ -260,7 +262,7 @@ async def test_the_page_sends_no_requests_but_through_its_host() -> None:
 
     assert re.findall(r"fetch\(|XMLHttpRequest|WebSocket|EventSource|sendBeacon", page) == []
     called = set(re.findall(r'name: "(retrieve_\w+)"', page))
-    assert called == {tool.name for tool in tools_for(Settings())}
+    assert called == {tool.name for tool in tools_for(Settings()) if isinstance(tool, LookupTool)}
     assert page.count('"tools/call"') == 1
 
 
