@@ -19,6 +19,13 @@
     ├── UpstreamError                      HTTP 408 or 5xx, or an unknown error under 2xx
     ├── UnreachableError                   no connection, no complete response, or none in time
     ├── UnreadableResponseError            a response that is not what the API sends
+    ├── DownloadRefusedError               a video's URL, redirect or address is not allowed
+    ├── VideoGoneError                     HTTP 401, 403, 404 or 410 for a video: its link expired
+    ├── NotAVideoError                     what came is no video, or not all of one
+    ├── VideoTooLargeError                 a video has more bytes than it may
+    ├── DownloadInterruptedError           a video did not come, not all of it, or not in time
+    ├── FolderError                        the folder, or a file in it, cannot be written
+    │   └── DiskFullError                  there is no room for a video
     ├── TooManyWaitsError                  as many calls wait as may
     └── StoppingError                      this server is being stopped
 
@@ -170,6 +177,39 @@ class UnreadableResponseError(HailuoTasksError):
     """A response came that is not what the API sends."""
 
     transient = True
+
+
+class DownloadRefusedError(HailuoTasksError):
+    """The URL of a video, a redirect from it or its address is not allowed, or its server refuses.
+
+    Nothing is fetched from there.
+    """
+
+
+class VideoGoneError(HailuoTasksError):
+    """The link of a video does not work any more."""
+
+
+class NotAVideoError(HailuoTasksError):
+    """What came in place of a video is none, or not a whole one."""
+
+
+class VideoTooLargeError(HailuoTasksError):
+    """A video has more bytes than a file may."""
+
+
+class DownloadInterruptedError(HailuoTasksError):
+    """A video did not come, not to its end or not in time."""
+
+    transient = True
+
+
+class FolderError(HailuoTasksError):
+    """The folder, or a file in it, cannot be written."""
+
+
+class DiskFullError(FolderError):
+    """There is no room for a video on the disk."""
 
 
 class TooManyWaitsError(HailuoTasksError):

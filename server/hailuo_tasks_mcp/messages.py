@@ -11,10 +11,15 @@ from typing import Literal, NamedTuple
 from hailuo_tasks_mcp.errors import (
     AccessDeniedError,
     BalanceUsedUpError,
+    DiskFullError,
+    DownloadInterruptedError,
+    DownloadRefusedError,
     Failure,
+    FolderError,
     HailuoTasksError,
     InvalidArgumentsError,
     NetworkConfigurationError,
+    NotAVideoError,
     RateLimitedError,
     RequestRejectedError,
     SettingsError,
@@ -30,9 +35,16 @@ from hailuo_tasks_mcp.errors import (
     UnreadableResponseError,
     UntrustedCertificateError,
     UpstreamError,
+    VideoGoneError,
+    VideoTooLargeError,
     WrongBaseUrlError,
 )
-from hailuo_tasks_mcp.settings import BASE_URL_VARIABLE, PLATFORM_URL, TOKEN_VARIABLE
+from hailuo_tasks_mcp.settings import (
+    BASE_URL_VARIABLE,
+    MAX_VIDEO_MB_VARIABLE,
+    PLATFORM_URL,
+    TOKEN_VARIABLE,
+)
 
 Reader = Literal["model", "person", "remote", "remote_shared"]
 """Who reads of an error: a model whose user runs this server; a person who does; a model whose user
@@ -268,6 +280,38 @@ _REMEDIES: dict[type[HailuoTasksError], _Remedy] = {
         model=f"{{ask_again}} They can check {BASE_URL_VARIABLE}; {_CHECK_WHAT_ANSWERS}.",
         person=f"Check {BASE_URL_VARIABLE}: {_CHECK_WHAT_ANSWERS}.",
         remote="{ask_again}",
+    ),
+    DownloadRefusedError: _Remedy(
+        model="Asking again will not help; tell the user, who can look at the link.",
+        person="Look at the link before you open it.",
+    ),
+    VideoGoneError: _Remedy(
+        model="Links live 30 days, so this one has probably run out; tell the user.",
+        person="Links live 30 days, so this one has probably run out.",
+    ),
+    NotAVideoError: _Remedy(
+        model="Asking again will not help; tell the user, who can open the link.",
+        person="Open the link to see what is there.",
+    ),
+    VideoTooLargeError: _Remedy(
+        model=f"Ask the user to set {MAX_VIDEO_MB_VARIABLE} higher and to restart this server, or "
+        "to open the link.",
+        person=f"Set {MAX_VIDEO_MB_VARIABLE} higher.",
+        remote=_TELL_OPERATOR,
+    ),
+    DownloadInterruptedError: _Remedy(
+        model="Call again, which goes on where it stopped. If it stays so, tell the user.",
+        person="The same command goes on where it stopped.",
+    ),
+    FolderError: _Remedy(
+        model="Ask the user to correct that; then call again.",
+        person="Correct that, or name another folder.",
+        remote=_TELL_OPERATOR,
+    ),
+    DiskFullError: _Remedy(
+        model="Ask the user to make room; then call again.",
+        person="Make room, or name another folder.",
+        remote=_TELL_OPERATOR,
     ),
     TooManyWaitsError: _Remedy(
         model="Ask without `wait_seconds` or, once some of them have ended, wait for all ids in "

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hailuo_tasks_mcp.errors import (
@@ -29,6 +30,11 @@ PLATFORM_URL = "https://platform.acedata.cloud"
 TOKEN_VARIABLE = "ACEDATACLOUD_API_TOKEN"  # noqa: S105 - the name, not a token
 BASE_URL_VARIABLE = "ACEDATACLOUD_API_BASE_URL"
 LOG_LEVEL_VARIABLE = "HAILUO_LOG_LEVEL"
+SAVE_DIR_VARIABLE = "HAILUO_SAVE_DIR"
+MAX_VIDEO_MB_VARIABLE = "HAILUO_MAX_VIDEO_MB"
+
+READ_IN_SANDBOX = (LOG_LEVEL_VARIABLE, SAVE_DIR_VARIABLE)
+"""Which variables decide on something where the sandbox's own stand for all others."""
 
 # What a host leaves behind when a template such as "${user_config.api_token}" was not filled in.
 _PLACEHOLDER = re.compile(r"\$\{[^}]*\}")
@@ -50,6 +56,7 @@ _BEARER = re.compile(r"\A(bearer(\s+|\Z))+", re.IGNORECASE)
 _QUOTES = "\"'`“”‘’"
 _PORTS = range(1, 65536)
 _MAX_HOST_LENGTH = 253
+_MAX_PATH_LENGTH = 1_000
 # A name or an IPv4 address; an IPv6 address, which httpx has checked but for its zone.
 _HOST = re.compile(
     r"[\w-]{1,63}(\.[\w-]{1,63})*\.?|[0-9a-f:.]*:[0-9a-f:.]*(%[\w.~-]+)?", re.ASCII | re.IGNORECASE
@@ -67,9 +74,12 @@ class Variable:
         parse: makes the value of the setting of what is set; raises a SettingsError.
         minimum: the lowest value of a number; one that need not be whole is above it.
         maximum: the highest value of a number.
+        unit: of which a whole number is.
         choices: all values, where they are a few words.
+        is_folder: whether its value is the path of a folder.
         required: whether nothing can be looked up without it.
         secret: whether its value must not be shown.
+        rarely_set: whether a first page about the server can leave it out.
         title: what the settings page of a bundle calls it; None if it does not ask for it.
         hint: what that page says below the title, if not the meaning.
 
@@ -81,9 +91,12 @@ class Variable:
     parse: "Callable[[str, Variable], Any]"
     minimum: float = 0
     maximum: float = math.inf
+    unit: str = "seconds"
     choices: tuple[str, ...] | None = None
+    is_folder: bool = False
     required: bool = False
     secret: bool = False
+    rarely_set: bool = False
     title: str | None = None
     hint: str | None = None
 
@@ -210,16 +223,46 @@ def _seconds(value: str, variable: Variable) -> float:
     return seconds
 
 
-def _whole_seconds(value: str, variable: Variable) -> int:
+def _whole_number(value: str, variable: Variable) -> int:
     minimum, maximum = variable.minimum, variable.maximum
     # As many digits as the maximum has, because int() refuses thousands of them.
     digits = len(f"{maximum:g}")
-    seconds = int(value) if re.fullmatch(rf"[0-9]{{1,{digits}}}", value) else -1
-    if not minimum <= seconds <= maximum:
+    number = int(value) if re.fullmatch(rf"[0-9]{{1,{digits}}}", value) else -1
+    if not minimum <= number <= maximum:
         raise SettingsError(
-            f"{variable.name} must be a whole number of seconds from {minimum:g} to {maximum:g}"
+            f"{variable.name} must be a whole number of {variable.unit} from {minimum:g} to "
+            f"{maximum:g}"
         )
-    return seconds
+    return number
+
+
+def _folder(value: str, variable: Variable) -> str:
+    # The value is not repeated: it may be a token that was pasted into the wrong line.
+    folder = parse_folder(value)
+    if folder is None or not folder.is_absolute():
+        raise SettingsError(
+            f"{variable.name} must be the full path of a folder, from / or a drive on; ~ may begin "
+            "it"
+        )
+    try:
+        is_something_else = folder.exists() and not folder.is_dir()
+    except OSError:
+        # It may be reached later; if not, saving says why.
+        is_something_else = False
+    if is_something_else:
+        raise SettingsError(f"{variable.name} names something that is no folder")
+    return str(folder)
+
+
+def parse_folder(text: str) -> Path | None:
+    """Return the path of a folder with `~` expanded; None if no folder can have this path."""
+    if not text.isprintable() or len(text) > _MAX_PATH_LENGTH:
+        return None
+    try:
+        return Path(text).expanduser()
+    except (RuntimeError, ValueError):
+        # There is no such user.
+        return None
 
 
 def _choice(value: str, variable: Variable) -> str:
@@ -240,6 +283,9 @@ class Settings:
         request_timeout_seconds: how long one attempt of an HTTP request may take, in seconds.
         max_wait_seconds: the highest `wait_seconds` that a call may ask for, in seconds.
         max_mcp_task_seconds: how long an MCP task waits for tasks that run, in seconds.
+        save_dir: the absolute path of the folder that videos are saved in; None if they are not.
+        max_video_mb: how many megabytes (of 1,000,000 bytes) a file may have.
+        stall_seconds: how long a download may bring next to nothing, in seconds.
         log_level: threshold of the log on stderr.
         sandbox: whether answers come from the embedded sandbox.
         problem: why these settings cannot be used, all in one; no request is sent while it is set.
@@ -271,6 +317,7 @@ class Settings:
         parse=_seconds,
         # Below `LOOKUP_SECONDS` of api/client.py, which all attempts share.
         maximum=40,
+        rarely_set=True,
     )
     max_wait_seconds: int = _variable(
         name="HAILUO_MAX_WAIT_SECONDS",
@@ -278,7 +325,7 @@ class Settings:
         default=50,
         meaning="The highest `wait_seconds` that a call may ask for, 1 to 3600; many hosts end a "
         "call after 60 seconds",
-        parse=_whole_seconds,
+        parse=_whole_number,
         minimum=1,
         maximum=3600,
         title="Longest wait in one call",
@@ -290,9 +337,37 @@ class Settings:
         # Far above the time after which a run is overdue.
         default=1800,
         meaning="How long an MCP task waits, in seconds, 1 to 43200, in hosts that have them",
-        parse=_whole_seconds,
+        parse=_whole_number,
         minimum=1,
         maximum=43_200,
+    )
+    save_dir: str | None = _variable(
+        name=SAVE_DIR_VARIABLE,
+        default=None,
+        meaning="Folder in which the tool `save_videos` saves videos; without it there is no such "
+        "tool",
+        parse=_folder,
+        is_folder=True,
+        title="Folder for videos",
+        hint="Where videos are saved when you ask for it. Without a folder, nothing is saved.",
+    )
+    max_video_mb: int = _variable(
+        name=MAX_VIDEO_MB_VARIABLE,
+        default=500,
+        meaning="How many MB a video that is saved may have, 1 to 100000",
+        parse=_whole_number,
+        minimum=1,
+        maximum=100_000,
+        unit="MB",
+        rarely_set=True,
+    )
+    stall_seconds: float = _variable(
+        name="HAILUO_STALL_SECONDS",
+        default=30.0,
+        meaning="After how many seconds with next to no data a download breaks off, up to 600",
+        parse=_seconds,
+        maximum=600,
+        rarely_set=True,
     )
     log_level: str = _variable(
         name=LOG_LEVEL_VARIABLE,

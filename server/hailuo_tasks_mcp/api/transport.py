@@ -9,7 +9,7 @@ connection in use belongs to its request alone, and one that is kept is open, qu
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import httpx
 
@@ -37,15 +37,23 @@ class NetworkTransport(httpx.AsyncBaseTransport):
         origin: a URL of it.
         proxy: through which it is reached; None if directly.
         certificates: what those of the origin are checked against; None for plain http.
+        allowed: returns those of the origin's addresses that may be connected to, or raises an
+            error, of each connection that is opened; not asked where a proxy resolves the name.
 
     """
 
     def __init__(
-        self, origin: httpx.URL, proxy: httpx.Proxy | None, certificates: ssl.SSLContext | None
+        self,
+        origin: httpx.URL,
+        proxy: httpx.Proxy | None,
+        certificates: ssl.SSLContext | None,
+        *,
+        allowed: Callable[[Sequence[Address]], Sequence[Address]] | None = None,
     ) -> None:
         self._host, self._port = host_and_port(origin)
         self._proxy = proxy
         self._certificates = certificates
+        self._allowed = None if proxy else allowed
         # With the time when each was last used, in that order.
         self._idle: list[tuple[float, Http1Connection]] = []
         self._resolving: asyncio.Task[list[Address]] | None = None
@@ -106,7 +114,10 @@ class NetworkTransport(httpx.AsyncBaseTransport):
         """
         peer = "" if self._proxy is None else "the proxy: "
         try:
-            stream = await connect(await self._resolve())
+            addresses: Sequence[Address] = await self._resolve()
+            if self._allowed is not None:
+                addresses = self._allowed(addresses)
+            stream = await connect(addresses)
             try:
                 if self._proxy is not None:
                     if self._proxy.ssl_context is not None:

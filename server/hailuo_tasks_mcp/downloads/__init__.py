@@ -1,0 +1,1 @@
+"""Videos from the servers of files into a folder; knows nothing of MCP."""
