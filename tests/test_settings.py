@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
@@ -42,6 +43,9 @@ def test_every_variable_is_read() -> None:
             "HAILUO_REQUEST_TIMEOUT_SECONDS": "2.5",
             "HAILUO_MAX_WAIT_SECONDS": "3600",
             "HAILUO_MAX_MCP_TASK_SECONDS": "43200",
+            "HAILUO_SAVE_DIR": "/videos/of mine",
+            "HAILUO_MAX_VIDEO_MB": "1200",
+            "HAILUO_STALL_SECONDS": "7.5",
             "HAILUO_LOG_LEVEL": "debug",
         }
     ) == Settings(
@@ -50,6 +54,9 @@ def test_every_variable_is_read() -> None:
         request_timeout_seconds=2.5,
         max_wait_seconds=3600,
         max_mcp_task_seconds=43_200,
+        save_dir=str(Path("/videos/of mine")),
+        max_video_mb=1200,
+        stall_seconds=7.5,
         log_level="DEBUG",
     )
 
@@ -301,3 +308,49 @@ def test_quotes_around_nothing_make_no_token(nothing: str) -> None:
 )
 def test_what_may_be_a_token_is_taken_for_one(token: str) -> None:
     assert read_settings({"ACEDATACLOUD_API_TOKEN": token}).api_token == token
+
+
+def test_a_folder_may_begin_with_the_home_of_its_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+
+    assert read_settings({"HAILUO_SAVE_DIR": "~/v"}).save_dir == str(tmp_path / "v")
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["videos", "./videos", "../videos", "~nobody-of-this-name/v", "/a\nb", "/" + "x" * 1000],
+)
+def test_what_is_no_full_path_of_a_folder_is_refused_without_repeating_it(folder: str) -> None:
+    with pytest.raises(SettingsError, match="HAILUO_SAVE_DIR must be the full path") as caught:
+        read_settings({"HAILUO_SAVE_DIR": folder})
+
+    assert folder not in str(caught.value)
+
+
+def test_a_file_is_no_folder_and_one_that_is_not_there_yet_may_become_one(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+
+    assert read_settings({"HAILUO_SAVE_DIR": str(tmp_path / "new")}).save_dir
+    assert read_settings({"HAILUO_SAVE_DIR": str(tmp_path)}).save_dir
+    with pytest.raises(SettingsError, match="no folder"):
+        read_settings({"HAILUO_SAVE_DIR": str(tmp_path / "file")})
+
+
+def test_a_folder_that_cannot_be_looked_at_is_left_to_be_found_out_when_it_is_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def exists(_: Path) -> bool:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "exists", exists)
+
+    assert read_settings({"HAILUO_SAVE_DIR": "/videos"}).save_dir == str(Path("/videos"))
+
+
+@pytest.mark.parametrize("size", ["0", "100001", "-1", "1.5", "many"])
+def test_the_size_of_a_video_is_a_whole_number_of_mb(size: str) -> None:
+    with pytest.raises(SettingsError, match="whole number of MB from 1 to 100000"):
+        read_settings({"HAILUO_MAX_VIDEO_MB": size})

@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -25,6 +26,7 @@ from mcp_types import (
 from hailuo_tasks_mcp import __version__
 from hailuo_tasks_mcp.api.client import Api, ApiClient
 from hailuo_tasks_mcp.callers import Caller
+from hailuo_tasks_mcp.downloads.download import Downloader
 from hailuo_tasks_mcp.messages import Reader
 from hailuo_tasks_mcp.observer import Observer
 from hailuo_tasks_mcp.pagination import refuse_cursor
@@ -35,6 +37,7 @@ from hailuo_tasks_mcp.tasks.next_steps import (
     LIST_RECENT_TASKS,
     RETRIEVE_TASK,
     RETRIEVE_TASKS_BATCH,
+    SAVE_VIDEOS,
 )
 from hailuo_tasks_mcp.tasks.waits import Waits
 from hailuo_tasks_mcp.tasks_extension import add_tasks_extension, declares_tasks
@@ -66,6 +69,8 @@ SANDBOX_NOTE = (
 _CACHE_HINT = CacheHint(ttl_ms=3_600_000, scope="public")
 _MAX_SHOWN_NAME_LENGTH = 64
 _MAX_SHOWN_URI_LENGTH = 1_000
+# For what has come of videos to be written, once their calls have been cancelled.
+_SETTLE_SECONDS = 0.5
 
 
 def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins for tests
@@ -83,17 +88,20 @@ def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins fo
 
     Args:
         settings: everything that the environment decides.
-        transport: carries the HTTP requests in place of the network.
+        transport: carries the HTTP requests in place of the network, to servers of files too.
         redactor: knows the tokens in use; shared with the log, so that it holds none of them.
         caller_of: returns who sent a request; by default the one whose token is in the settings,
             because over stdio the only caller is the one who set the environment.
-        reader: for whom errors are worded.
+        reader: for whom errors are worded; for a remote one, nothing is saved on this machine.
         waits: counts and bounds the calls that wait, and ends them early; by default, any number
             may, to their ends.
         observer: is told of calls that ended, and of requests to the platform.
         now: returns the time, in Unix seconds, against which the age of a task is computed.
 
     """
+    if reader not in {"model", "person"}:
+        # Who calls from elsewhere must not write here.
+        settings = replace(settings, save_dir=None)
     waits = waits or Waits()
     redactor = redactor or Redactor(settings.api_token)
     only_caller = Caller(settings.api_token)
@@ -103,11 +111,13 @@ def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins fo
     schemas = {name: tool.definition.input_schema for name, tool in tools.items()}
     mcp_tasks = McpTasks(tools.values(), settings)
     definitions = [shown_in_view(tool) for tool in tools.values()]
+    downloader = Downloader(settings, transport=transport)
 
     @asynccontextmanager
     async def lifespan(_: Server[Api]) -> AsyncIterator[Api]:
         async with Api(settings, redactor, transport=transport, observer=observer) as api:
             yield api
+        await downloader.settle(_SETTLE_SECONDS)
 
     def context_of(
         request: ServerRequestContext[Api], caller: Caller, client: ApiClient
@@ -120,6 +130,7 @@ def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins fo
             settings=settings,
             redactor=redactor.scope(caller.token, *caller.secrets),
             observer=observer,
+            downloader=downloader,
             now=now,
             report_progress=request.session.report_progress,
         )
@@ -218,4 +229,5 @@ def _instructions(settings: Settings, tools: Iterable[Tool]) -> str:
         limits = f" It does not {listed} videos."
         if "list" in unable:
             limits += " Ask the user for ids."
-    return INSTRUCTIONS + limits + (SANDBOX_NOTE if settings.sandbox else "")
+    saving = f" {SAVE_VIDEOS} saves videos as files for the user." if "save" in able else ""
+    return INSTRUCTIONS + saving + limits + (SANDBOX_NOTE if settings.sandbox else "")

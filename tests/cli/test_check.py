@@ -69,14 +69,15 @@ def test_all_is_well_in_the_sandbox(
 
     head, *lines = capsys.readouterr().out.splitlines()
     assert head.startswith(f"hailuo-tasks-mcp {__version__}, Python ")
-    assert lines[:3] == [
-        "skip  settings: the sandbox's own; of yours only the log level is read",
+    assert lines[:4] == [
+        "skip  settings: the sandbox's own; of yours only these are read",
+        "ok    HAILUO_SAVE_DIR: not set",
         "ok    HAILUO_LOG_LEVEL: WARNING, the default",
         "skip  network: the sandbox is in this process",
     ]
-    for line, step in zip(lines[3:5], TOKENS, strict=True):
+    for line, step in zip(lines[4:6], TOKENS, strict=True):
         assert line.startswith(f"ok    {step}: accepted by the sandbox (")
-    assert lines[5:] == ["All is well."]
+    assert lines[6:] == ["All is well."]
 
 
 def test_in_the_sandbox_the_environment_does_not_matter(
@@ -144,6 +145,9 @@ def test_all_settings_that_cannot_be_used_are_reported_and_nothing_is_sent(
         "FAIL  HAILUO_MAX_WAIT_SECONDS: must be a whole number of seconds from 1 to 3600",
         "      Correct it, or unset it to use the default.",
         "ok    HAILUO_MAX_MCP_TASK_SECONDS: 1800, the default",
+        "ok    HAILUO_SAVE_DIR: not set",
+        "ok    HAILUO_MAX_VIDEO_MB: 500, the default",
+        "ok    HAILUO_STALL_SECONDS: 30, the default",
         "ok    HAILUO_LOG_LEVEL: WARNING, the default",
         "Not all is well: see FAIL.",
     ]

@@ -1,25 +1,34 @@
 """The demo: what a newcomer sees first."""
 
 import re
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from hailuo_tasks_mcp.cli import demo
 from hailuo_tasks_mcp.cli.main import main
+from hailuo_tasks_mcp.sandbox.tasks import SUCCEEDED_H3_TASK_ID
 from helpers import DOCUMENTED_ID
 
 pytestmark = pytest.mark.real_time
 
 
-def test_the_demo_shows_a_complete_conversation(capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture(autouse=True)
+def _temporary_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+def test_the_demo_shows_a_complete_conversation(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert main(["demo"]) == 0
 
     shown, err = capfd.readouterr()
     assert err == ""
     for words in (
         "SANDBOX",
-        "retrieve_task ",
-        "retrieve_tasks_batch ",
+        "  retrieve_task, retrieve_tasks_batch, list_recent_tasks\n",
         f'> retrieve_task {{"task_id": "{DOCUMENTED_ID}"}}',
         "state: succeeded",
         "tmp5uligw3a.output.mp4",
@@ -27,10 +36,14 @@ def test_the_demo_shows_a_complete_conversation(capfd: pytest.CaptureFixture[str
         "state: processing",
         "state: not_found",
         '"wait_seconds": 50}',
-        "sandbox.invalid/57a27ed0-5eed-4000-8000-000000000002.mp4",
+        "/57a27ed0-5eed-4000-8000-000000000002.mp4",
+        f'> save_videos {{"task_ids": ["{SUCCEEDED_H3_TASK_ID}"]}}',
         "error: The API rejected the token",
     ):
         assert words in shown
+    (video,) = tmp_path.rglob("*.mp4")
+    assert str(video) in shown
+    assert f"bytes: {video.stat().st_size}\n" in shown
     # How far apart is for the tests of waiting, in simulated time.
     assert (
         len(re.findall(r"^  … \d+ s: processing, 6\d s; usually 1-2 min$", shown, re.MULTILINE)) > 1

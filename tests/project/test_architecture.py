@@ -72,6 +72,7 @@ def test_each_subpackage_imports_only_the_libraries_it_may() -> None:
     foreign = {
         "api": ("mcp", "mcp_types"),
         "tasks": ("mcp", "mcp_types", "httpx"),
+        "downloads": ("mcp", "mcp_types"),
         "tools": ("mcp", "httpx"),
         "view": ("mcp", "httpx", "pydantic"),
     }
@@ -99,7 +100,11 @@ def test_the_cli_is_imported_by_nothing_else() -> None:
 @pytest.mark.real_time
 @pytest.mark.parametrize(
     ("subpackage", "foreign"),
-    [("api", ["mcp", "mcp_types"]), ("tasks", ["mcp", "mcp_types", "httpx"])],
+    [
+        ("api", ["mcp", "mcp_types"]),
+        ("downloads", ["mcp", "mcp_types"]),
+        ("tasks", ["mcp", "mcp_types", "httpx"]),
+    ],
 )
 def test_importing_a_subpackage_loads_nothing_that_it_must_not_know(
     subpackage: str, foreign: list[str]

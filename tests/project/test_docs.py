@@ -21,10 +21,12 @@ from hailuo_tasks_mcp.cli.list import LISTED, NOT_LISTED
 from hailuo_tasks_mcp.cli.main import DEFAULT_HTTP_PORT
 from hailuo_tasks_mcp.cli.retrieve import ALL_SUCCEEDED, NOT_ALL_SUCCEEDED, STILL_RUNNING, USAGE
 from hailuo_tasks_mcp.cli.terminal import INTERRUPTED
+from hailuo_tasks_mcp.downloads.answers import SaveSummary
 from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.sandbox.app import SANDBOX_TOKEN, create_sandbox
 from hailuo_tasks_mcp.sandbox.server import bind_sandbox, sandbox_server, url_of
-from hailuo_tasks_mcp.settings import Settings
+from hailuo_tasks_mcp.sandbox.tasks import SUCCEEDED_H3_TASK_ID
+from hailuo_tasks_mcp.settings import VARIABLES, Settings
 from hailuo_tasks_mcp.tasks.answers import ListedTask, RecentTasks, TaskSummary
 from hailuo_tasks_mcp.tasks.states import State
 from hailuo_tasks_mcp.tools.catalog import tools_for
@@ -180,7 +182,7 @@ def test_the_command_lines_of_hosts_add_the_same_command_with_the_token(document
 async def sandbox() -> AsyncIterator[str]:
     """Serve the sandbox on a loopback port, for the commands that send requests to an API."""
     with bind_sandbox(0) as listener:
-        server = sandbox_server(create_sandbox())
+        server = sandbox_server(create_sandbox(videos_url=url_of(listener)))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         yield url_of(listener)
         server.should_exit = True
@@ -209,7 +211,9 @@ SERVING = [command for command in OWN if "sandbox --port" in command or "serve -
 
 @pytest.mark.real_time
 @pytest.mark.parametrize("command", [command for command in OWN if command not in SERVING])
-async def test_the_packages_own_commands_run_as_printed(command: str, sandbox: str) -> None:
+async def test_the_packages_own_commands_run_as_printed(
+    command: str, sandbox: str, tmp_path: Path
+) -> None:
     own = own_command(command)
     assert own
     variables, parts = own
@@ -217,20 +221,23 @@ async def test_the_packages_own_commands_run_as_printed(command: str, sandbox: s
         **os.environ,
         "ACEDATACLOUD_API_BASE_URL": sandbox,
         "ACEDATACLOUD_API_TOKEN": SANDBOX_TOKEN,
+        "HOME": str(tmp_path),
+        "USERPROFILE": str(tmp_path),
     }
+    (tmp_path / "ids.txt").write_text(SUCCEEDED_H3_TASK_ID)
     # The sandbox does not take the placeholder of a token.
     variables.pop("ACEDATACLOUD_API_TOKEN", None)
 
     process = await asyncio.create_subprocess_exec(
-        *parts, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=environ | variables
+        *parts, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=environ | variables, cwd=tmp_path
     )
     async with asyncio.timeout(TIMEOUT_SECONDS):
         _, err = await process.communicate()
 
     # Nobody has the tasks that the placeholders stand for.
     assert process.returncode == (1 if "YOUR-TASK-ID" in command else 0)
-    # What `config` says there is where its block goes.
-    assert (err != b"") == (parts[1] == "config")
+    # What `config` says there is where its block goes; what `--save` does, how far it is.
+    assert (err != b"") == (parts[1] == "config" or "--save" in parts)
 
 
 @pytest.mark.real_time
@@ -325,8 +332,8 @@ def test_the_picture_shows_what_the_server_answers() -> None:
 
 @pytest.mark.parametrize("document", [*READMES, "docs/answers.md"])
 def test_every_call_that_is_shown_is_one_that_the_server_accepts(document: str) -> None:
-    tools = {tool.name: tool for tool in tools_for(Settings())}
-    calls = re.findall(r"`((?:retrieve|list)_\w+) (\{.*\})`", text_of(document))
+    tools = {tool.name: tool for tool in tools_for(Settings(save_dir="/videos"))}
+    calls = re.findall(r"`((?:retrieve|list|save)_\w+) (\{.*\})`", text_of(document))
 
     assert calls
     for name, arguments in calls:
@@ -337,23 +344,39 @@ def test_every_call_that_is_shown_is_one_that_the_server_accepts(document: str) 
 def test_every_variable_is_listed_with_its_default(document: str) -> None:
     rows = re.findall(r"^\| `([A-Z_]+)` \| (?:`(.*?)`|\S+) \|", text_of(document), re.MULTILINE)
     entry = json.loads(text_of("server.json"))["packages"][0]["environmentVariables"]
+    # A README leaves out what is rarely set.
+    rare = {variable.name for variable in VARIABLES.values() if variable.rarely_set}
+    left_out = rare if document in READMES else set()
 
-    assert [name for name, _ in rows] == variables_that_are_read()
-    assert dict(rows) == {variable["name"]: variable.get("default", "") for variable in entry}
+    assert [name for name, _ in rows] == [
+        name for name in variables_that_are_read() if name not in left_out
+    ]
+    assert dict(rows) == {
+        variable["name"]: variable.get("default", "")
+        for variable in entry
+        if variable["name"] not in left_out
+    }
+
+
+def listed_fields(text: str, section: str) -> list[str]:
+    """Return what the table of a section has in its first column."""
+    part = text.partition(f"\n{section}\n")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (`.*?) \|", part, re.MULTILINE)
+    return re.findall(r"`(\w+)`", " ".join(cells))
 
 
 def test_every_field_state_and_exit_code_is_listed() -> None:
     answers, command_line = text_of("docs/answers.md"), text_of("docs/command-line.md")
-    parts = answers.partition("## Fields")[2].partition("## A list of recent tasks")
-    fields, of_lists = (
-        re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", part, re.MULTILINE)))
-        for part in parts[::2]
-    )
+    fields = listed_fields(answers, "## Fields of a task")
     (states,) = re.findall(r"^\| `state` \| .*$", answers, re.MULTILINE)
     codes = re.findall(r"^\| (\d+) \|", command_line, re.MULTILINE)
 
     assert fields == list(TaskSummary.model_fields)
-    assert set(of_lists) == {*RecentTasks.model_fields, *ListedTask.model_fields}
+    assert set(listed_fields(answers, "## A list of recent tasks")) == {
+        *RecentTasks.model_fields,
+        *ListedTask.model_fields,
+    }
+    assert listed_fields(answers, "## Saved videos") == list(SaveSummary.model_fields)
     assert re.findall(r"`(\w+)`", states)[1:] == list(get_args(State))
     assert [int(code) for code in codes] == [
         *(ALL_SUCCEEDED, NOT_ALL_SUCCEEDED, USAGE, STILL_RUNNING, INTERRUPTED),

@@ -68,6 +68,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
     assert names == modules() | {
         "hailuo_tasks_mcp/py.typed",
         "hailuo_tasks_mcp/view/task.html",
+        "hailuo_tasks_mcp/sandbox/video.mp4",
         f"{info}/METADATA",
         f"{info}/RECORD",
         f"{info}/WHEEL",
@@ -110,6 +111,7 @@ def test_the_sdist_holds_what_it_takes_to_build_test_and_bundle(built: Path) -> 
         "server/main.py",
         "server/hailuo_tasks_mcp/py.typed",
         "server/hailuo_tasks_mcp/view/task.html",
+        "server/hailuo_tasks_mcp/sandbox/video.mp4",
         "tests/helpers.py",
         "tests/examples/retrieve.json",
         "tests/snapshots/tools.json",

@@ -13,17 +13,24 @@ from hailuo_tasks_mcp.tasks.next_steps import (
     LIST_RECENT_TASKS,
     RETRIEVE_TASK,
     RETRIEVE_TASKS_BATCH,
+    SAVE_VIDEOS,
 )
 from helpers import settings
 from repository import ROOT
 
 SNAPSHOT = ROOT / "tests" / "snapshots" / "tools.json"
+SAVING_SNAPSHOT = SNAPSHOT.with_name("save_videos.json")
 NOT_FLAT = {"anyOf", "oneOf", "allOf", "$ref", "$defs", "title"}
 
 
-async def published() -> list[Tool]:
-    async with Client(create_server(settings())) as client:
+async def published(**changes: Any) -> list[Tool]:
+    async with Client(create_server(settings(**changes))) as client:
         return (await client.list_tools()).tools
+
+
+async def published_with_a_folder() -> list[Tool]:
+    """Return the tools of a server that saves videos."""
+    return await published(save_dir="/videos")
 
 
 async def test_the_tool_surface_is_the_one_in_the_snapshot() -> None:
@@ -34,6 +41,18 @@ async def test_the_tool_surface_is_the_one_in_the_snapshot() -> None:
         SNAPSHOT.write_text(actual)
 
     assert actual == SNAPSHOT.read_text()
+
+
+async def test_a_folder_for_videos_adds_the_tool_in_its_snapshot_and_changes_no_other() -> None:
+    """To accept a change: run once with UPDATE_SNAPSHOTS=1 and look at the diff."""
+    *others, tool = await published_with_a_folder()
+    actual = json.dumps(tool.model_dump(by_alias=True, exclude_none=True), indent=2) + "\n"
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        SAVING_SNAPSHOT.write_text(actual)
+
+    assert tool.name == SAVE_VIDEOS
+    assert others == await published()
+    assert actual == SAVING_SNAPSHOT.read_text()
 
 
 async def test_the_tools_have_the_names_that_next_steps_use() -> None:
@@ -57,14 +76,20 @@ async def test_servers_with_different_maxima_publish_their_own() -> None:
     assert highest == [240, 240, 50, 50]
 
 
-async def test_all_that_a_model_sees_of_the_tools_is_short() -> None:
+def seen_length(tools: list[Tool]) -> int:
+    """Return how many characters a model sees of some tools."""
     seen = [
         {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
-        for tool in await published()
+        for tool in tools
     ]
+    return len(json.dumps(seen))
 
-    assert len(json.dumps(seen)) < 3000
-    assert len(json.dumps(seen[-1])) < 500
+
+async def test_all_that_a_model_sees_of_the_tools_is_short() -> None:
+    assert seen_length(await published()) < 3000
+    assert seen_length((await published())[-1:]) < 500
+    assert seen_length(await published_with_a_folder()) < 3800
+    assert seen_length((await published_with_a_folder())[-1:]) < 800
 
 
 def nodes(schema: Any) -> list[dict[str, Any]]:
@@ -75,15 +100,17 @@ def nodes(schema: Any) -> list[dict[str, Any]]:
     return []
 
 
-@pytest.mark.parametrize("name", ["retrieve_task", "retrieve_tasks_batch", "list_recent_tasks"])
+@pytest.mark.parametrize(
+    "name", ["retrieve_task", "retrieve_tasks_batch", "list_recent_tasks", "save_videos"]
+)
 async def test_a_tool_is_flat_described_and_annotated(name: str) -> None:
-    (tool,) = [tool for tool in await published() if tool.name == name]
+    (tool,) = [tool for tool in await published_with_a_folder() if tool.name == name]
 
     assert tool.title
     assert tool.description
     assert tool.annotations is not None
     assert tool.annotations.model_dump(exclude_none=True) == {
-        "read_only_hint": True,
+        "read_only_hint": name != SAVE_VIDEOS,
         "destructive_hint": False,
         "idempotent_hint": True,
         "open_world_hint": True,

@@ -10,6 +10,7 @@ from mcp_types import Tool as ToolDefinition
 
 from hailuo_tasks_mcp.api.client import open_client
 from hailuo_tasks_mcp.callers import Caller
+from hailuo_tasks_mcp.downloads.download import Downloader
 from hailuo_tasks_mcp.errors import BalanceUsedUpError, UnreachableError
 from hailuo_tasks_mcp.observer import Observer
 from hailuo_tasks_mcp.redaction import Redactor
@@ -61,6 +62,7 @@ async def run_once(tool: Tool, arguments: dict[str, Any] | None) -> CallToolResu
             settings=settings(),
             redactor=Redactor(TOKEN),
             observer=Observer(),
+            downloader=Downloader(settings()),
             now=lambda: NOW,
             report_progress=report_progress,
         )

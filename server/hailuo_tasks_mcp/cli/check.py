@@ -36,7 +36,7 @@ from hailuo_tasks_mcp.messages import remedy_and_trace_id
 from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import (
     BASE_URL_VARIABLE,
-    LOG_LEVEL_VARIABLE,
+    READ_IN_SANDBOX,
     VARIABLES,
     Settings,
     Variable,
@@ -149,10 +149,10 @@ async def _check(startup: Startup) -> AsyncIterator[Finding]:
 def _check_settings(settings: Settings) -> Iterator[Finding]:
     """Check every variable, so that all that is wrong can be corrected at once."""
     if settings.sandbox:
-        own = "the sandbox's own; of yours only the log level is read"
+        own = "the sandbox's own; of yours only these are read"
         yield Finding(step="settings", verdict="skip", detail=own)
     for name, variable in VARIABLES.items():
-        if variable.name == LOG_LEVEL_VARIABLE or not settings.sandbox:
+        if variable.name in READ_IN_SANDBOX or not settings.sandbox:
             yield _check_variable(name, variable, settings)
 
 

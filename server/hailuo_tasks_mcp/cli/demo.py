@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import tempfile
 import textwrap
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,13 +24,15 @@ from hailuo_tasks_mcp.sandbox.tasks import (
     RUNNING_TASK_ID,
     SUCCEEDED_H3_TASK_ID,
 )
-from hailuo_tasks_mcp.settings import BASE_URL_VARIABLE, TOKEN_VARIABLE
-from hailuo_tasks_mcp.tasks.next_steps import RETRIEVE_TASK, RETRIEVE_TASKS_BATCH
+from hailuo_tasks_mcp.settings import BASE_URL_VARIABLE, SAVE_DIR_VARIABLE, TOKEN_VARIABLE
+from hailuo_tasks_mcp.tasks.next_steps import RETRIEVE_TASK, RETRIEVE_TASKS_BATCH, SAVE_VIDEOS
 
 if TYPE_CHECKING:
     from mcp import Client, StdioServerParameters
 
 WRONG_TOKEN = "not-a-token"  # noqa: S105 - no token at all
+# What answers hold for each task or video.
+_LISTS = ("tasks", "saved", "not_saved")
 _LINE_LENGTH = 76
 _SCREEN_WIDTH = 80
 # Long enough for some polls, short enough to watch.
@@ -52,9 +55,8 @@ async def _converse() -> bool:
         print(f"hailuo-tasks-mcp {__version__}, started over stdio")
         print(f"It asks a SANDBOX at {base_url}: all tasks and videos are made up.")
         async with Client(_server(base_url, SANDBOX_TOKEN)) as client:
-            print(f"Connected, MCP {client.protocol_version}. Its tools:")
-            for tool in (await client.list_tools()).tools:
-                print(f"  {tool.name:22}{tool.title}")
+            names = ", ".join(tool.name for tool in (await client.list_tools()).tools)
+            print(f"Connected, MCP {client.protocol_version}. Its tools:\n  {names}")
             print("\nOne documented task:")
             one = await _call(client, RETRIEVE_TASK, {"task_id": DOCUMENTED_TASK_ID})
             print("\nThe other documented task, one of MiniMax H3, a running one, an unknown id:")
@@ -64,19 +66,24 @@ async def _converse() -> bool:
             ended = await _call(
                 client, RETRIEVE_TASK, {"task_id": RUNNING_TASK_ID, "wait_seconds": 50}
             )
+        print("\nThe same server with a folder for videos, which can be played:")
+        async with Client(_server(base_url, SANDBOX_TOKEN, _new_folder())) as client:
+            saved = await _call(client, SAVE_VIDEOS, {"task_ids": [SUCCEEDED_H3_TASK_ID]})
         print("\nThe same server with a token that the API does not take:")
         async with Client(_server(base_url, WRONG_TOKEN)) as client:
             refused = await _call(client, RETRIEVE_TASK, {"task_id": DOCUMENTED_TASK_ID})
     print("\nTo add this server to Claude Code, with your token in place of YOUR-TOKEN:\n")
     print(block_for("claude-code"))
-    return one and several and ended and not refused
+    return one and several and ended and saved and not refused
 
 
 @asynccontextmanager
 async def _sandbox() -> AsyncIterator[str]:
     """Serve a sandbox on a free loopback port; yield its base URL."""
     with bind_sandbox(0) as listener:
-        app = create_sandbox(running_since_seconds=RUN_SECONDS - LEFT_TO_RUN_SECONDS)
+        app = create_sandbox(
+            running_since_seconds=RUN_SECONDS - LEFT_TO_RUN_SECONDS, videos_url=url_of(listener)
+        )
         server = sandbox_server(app)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
@@ -86,7 +93,12 @@ async def _sandbox() -> AsyncIterator[str]:
             await serving
 
 
-def _server(base_url: str, token: str) -> "StdioServerParameters":
+def _new_folder() -> str:
+    """Return a folder of its own, which stays, so that what is in it can be looked at."""
+    return tempfile.mkdtemp(prefix="hailuo-tasks-mcp-")
+
+
+def _server(base_url: str, token: str, save_dir: str | None = None) -> "StdioServerParameters":
     """Return how to start the server, as `config` would have a host start it."""
     from mcp import StdioServerParameters  # noqa: PLC0415
 
@@ -94,7 +106,8 @@ def _server(base_url: str, token: str) -> "StdioServerParameters":
     return StdioServerParameters(
         command=command,
         args=arguments,
-        env={BASE_URL_VARIABLE: base_url, TOKEN_VARIABLE: token},
+        env={BASE_URL_VARIABLE: base_url, TOKEN_VARIABLE: token}
+        | ({SAVE_DIR_VARIABLE: save_dir} if save_dir else {}),
     )
 
 
@@ -122,7 +135,7 @@ def _print_fields(answer: dict[str, Any], indent: str) -> None:
     """Print an answer's fields, short ones together in a line."""
     line = ""
     for name, value in answer.items():
-        if name == "tasks":
+        if name in _LISTS or value == []:
             continue
         field = f"{name}: {value if isinstance(value, str) else json.dumps(value)}"
         if line and len(f"{line}, {field}") > _LINE_LENGTH:
@@ -130,8 +143,9 @@ def _print_fields(answer: dict[str, Any], indent: str) -> None:
             indent, line = indent.replace("-", " "), ""
         line = f"{line}, {field}" if line else field
     _print_wrapped(indent + line, " " * (len(indent) + 2))
-    for task in answer.get("tasks", []):
-        _print_fields(task, indent + "- ")
+    for name in _LISTS:
+        for entry in answer.get(name, []):
+            _print_fields(entry, indent + "- ")
 
 
 def _print_wrapped(text: str, indent: str) -> None:

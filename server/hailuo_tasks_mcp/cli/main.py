@@ -123,8 +123,9 @@ def _parser() -> argparse.ArgumentParser:
         commands,
         "retrieve",
         "look tasks up and print what is known of them",
-        epilog="Exit code: 0 all succeeded; 1 none runs any more, but one failed, was not found or "
-        "could not be looked up; 2 wrong usage; 3 one still runs; 130 Ctrl-C ended the wait.",
+        epilog="Exit code: 0 all succeeded and, with --save, all videos are there; 1 none runs any "
+        "more, but one failed, was not found or could not be looked up or saved; 2 wrong usage; 3 "
+        "one still runs; 130 Ctrl-C ended it.",
     )
     retrieve.add_argument(
         "task_ids", nargs="*", metavar="ID", help="task id, any number of them; - reads from stdin"
@@ -140,6 +141,11 @@ def _parser() -> argparse.ArgumentParser:
         default=0,
         metavar="SECONDS",
         help=f"wait for tasks that run, up to {HIGHEST_WAIT_SECONDS} seconds (default: look once)",
+    )
+    retrieve.add_argument(
+        "--save",
+        metavar="DIR",
+        help="save the videos in this folder; one that is there is not fetched again",
     )
     retrieve.add_argument(
         "--json", action="store_true", help="print what a model gets, or an error, as one object"

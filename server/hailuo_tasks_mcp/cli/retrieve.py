@@ -10,18 +10,22 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hailuo_tasks_mcp.api.client import ApiClient, open_client
 from hailuo_tasks_mcp.api.records import TaskRecord
 from hailuo_tasks_mcp.api.results import LookupResult
 from hailuo_tasks_mcp.cli.id_list import read_ids
+from hailuo_tasks_mcp.cli.save_progress import SaveProgress, megabytes
 from hailuo_tasks_mcp.cli.startup import Startup, start
 from hailuo_tasks_mcp.cli.terminal import INTERRUPTED, ProgressLine
+from hailuo_tasks_mcp.downloads.download import Downloader
+from hailuo_tasks_mcp.downloads.save import VideoSave, save_videos, videos_of
 from hailuo_tasks_mcp.errors import Failure, HailuoTasksError, InvalidArgumentsError
 from hailuo_tasks_mcp.messages import SANDBOX_LINE, error_text, remedy
 from hailuo_tasks_mcp.redaction import Redactor
-from hailuo_tasks_mcp.settings import Settings
+from hailuo_tasks_mcp.settings import Settings, parse_folder
 from hailuo_tasks_mcp.tasks.answers import BatchSummary, TaskSummary
 from hailuo_tasks_mcp.tasks.durations import USUAL_DURATIONS
 from hailuo_tasks_mcp.tasks.polling import poll
@@ -34,6 +38,8 @@ from hailuo_tasks_mcp.tools.tool import check_arguments, compact_json
 
 ALL_SUCCEEDED, NOT_ALL_SUCCEEDED, USAGE, STILL_RUNNING = 0, 1, 2, 3
 _WIDTH = 100
+# For what has come of videos to be written, once Ctrl-C has ended their downloads.
+_SETTLE_SECONDS = 2.0
 
 
 def run(options: argparse.Namespace) -> int:
@@ -44,10 +50,16 @@ def run(options: argparse.Namespace) -> int:
         task_ids = read_ids(options.task_ids, options.file)
     except InvalidArgumentsError as error:
         return output.failed(error)
-    with _interruptible(waits=options.wait > 0):
+    with _interruptible(waits=options.wait > 0 or options.save is not None):
         try:
             return asyncio.run(
-                run_retrieve(startup, task_ids, wait_seconds=options.wait, as_json=options.json)
+                run_retrieve(
+                    startup,
+                    task_ids,
+                    wait_seconds=options.wait,
+                    as_json=options.json,
+                    save_in=options.save,
+                )
             )
         except KeyboardInterrupt:
             return INTERRUPTED
@@ -67,11 +79,16 @@ def _interruptible(*, waits: bool) -> Iterator[None]:
 
 
 async def run_retrieve(
-    startup: Startup, task_ids: Sequence[str], *, wait_seconds: int, as_json: bool
+    startup: Startup,
+    task_ids: Sequence[str],
+    *,
+    wait_seconds: int,
+    as_json: bool,
+    save_in: str | None = None,
 ) -> int:
-    """Look tasks up, print what is known, and return the exit code.
+    """Look tasks up, print what is known, save videos if they are to be, return the exit code.
 
-    Cancelled, it prints what is known by then.
+    Cancelled, it prints what is known and saved by then.
 
     Args:
         startup: the settings, and what carries the requests.
@@ -79,16 +96,18 @@ async def run_retrieve(
         wait_seconds: how long to wait for those that run; not bound by the maximum for models,
             because a person can wait longer than a host.
         as_json: print what a model gets in place of a block for each task.
+        save_in: the folder in which to save the videos; None if they are not to be saved.
 
     Returns:
-        3 as long as a task runs; else 0 if all succeeded; 1 if one failed, was not found or could
-        not be looked up; 2 if the only one is none.
+        3 as long as a task runs; else 0 if all succeeded, and were saved; 1 if one failed, was not
+        found or could not be looked up or saved; 2 if the only one is none.
 
     """
     settings, transport, redactor = startup
     output = _Output(settings, redactor, as_json=as_json)
     try:
         ids = _checked(task_ids, startup)
+        folder = None if save_in is None else _folder(save_in)
         lookup = _Lookup(ids, wait_seconds)
         try:
             async with (
@@ -101,11 +120,54 @@ async def run_retrieve(
             raise
     except HailuoTasksError as error:
         return output.failed(error)
-    output.known(ids, known)
+    all_saved = True
+    if folder is None:
+        output.known(ids, known)
+    else:
+        all_saved = await _save(startup, ids, known, folder, output)
     states = {_state(task_id, known) for task_id in ids}
     if states & RUNNING_STATES:
         return STILL_RUNNING
-    return ALL_SUCCEEDED if states == {"succeeded"} else NOT_ALL_SUCCEEDED
+    return ALL_SUCCEEDED if states == {"succeeded"} and all_saved else NOT_ALL_SUCCEEDED
+
+
+def _folder(text: str) -> Path:
+    """Return the absolute path of a folder.
+
+    Raises:
+        InvalidArgumentsError: no folder can have this path.
+
+    """
+    folder = parse_folder(text)
+    if folder is None or not text.strip():
+        raise InvalidArgumentsError("Nothing was saved: --save names no folder", usage="")
+    return folder.absolute()
+
+
+async def _save(
+    startup: Startup, ids: Sequence[str], known: LookupResult, folder: Path, output: "_Output"
+) -> bool:
+    """Print what is known, save the videos and print what came of them; return if all are there."""
+    if not output.as_json:
+        # Before the videos, which can take a while.
+        output.known(ids, known)
+    saves: dict[str, VideoSave] = {}
+    videos = videos_of(ids, known.records)
+    downloader = Downloader(startup.settings, transport=startup.transport)
+    try:
+        with SaveProgress(len(videos)) as progress:
+
+            def on_change(save: VideoSave) -> None:
+                saves[save.video.stem] = save
+                progress.show(save)
+
+            ended = await save_videos(downloader, videos, folder, on_change=on_change)
+    except asyncio.CancelledError:
+        await downloader.settle(_SETTLE_SECONDS)
+        output.saved(ids, known, [save for save in saves.values() if save.ended], left=len(videos))
+        raise
+    output.saved(ids, known, ended)
+    return all(save.file is not None for save in ended)
 
 
 def _checked(task_ids: Sequence[str], startup: Startup) -> list[str]:
@@ -179,6 +241,47 @@ class _Output:
         if self.settings.sandbox:
             print(("" if len(ids) > 1 else "\n") + SANDBOX_LINE)
 
+    def saved(
+        self, ids: Sequence[str], known: LookupResult, saves: Sequence[VideoSave], left: int = 0
+    ) -> None:
+        """Print what came of each video.
+
+        Args:
+            ids: the ids as given, without repeats.
+            known: what is known of the tasks.
+            saves: the videos that are there or will not come.
+            left: if Ctrl-C came, how many there were to be, those included.
+
+        """
+        if self.as_json:
+            saved = [
+                {"task_id": save.video.task_id, "path": str(save.file.path)}
+                | {"bytes": save.file.bytes}
+                for save in saves
+                if save.file is not None
+            ]
+            not_saved = [
+                {"task_id": save.video.task_id, "reason": save.failure.message}
+                | {"remedy": remedy(save.failure, "person")}
+                for save in saves
+                if save.failure is not None
+            ]
+            data = self._summary(ids, known).as_data()
+            self._print_json(data | {"saved": saved, "not_saved": not_saved})
+            return
+        lines = [_saved_line(save) for save in saves]
+        there = sum(save.file is not None for save in saves)
+        if left:
+            lines.append(
+                f"Interrupted: {there} of {left} videos are there; the same command goes on where "
+                "it stopped."
+            )
+        elif not saves:
+            lines.append("There is no video to save.")
+        elif len(saves) > 1:
+            lines.append(f"{there} of {len(saves)} videos are there.")
+        print(self.redactor.redact("\n".join(["", *lines])))
+
     def interrupted(self, ids: Sequence[str], known: LookupResult | None) -> None:
         """Print what was known when Ctrl-C came."""
         if known is not None:
@@ -221,6 +324,14 @@ class _Output:
     def _print_json(self, data: dict[str, Any]) -> None:
         data = self.redactor.redact_json(data)
         print(compact_json(data | {"sandbox": True} if self.settings.sandbox else data))
+
+
+def _saved_line(save: VideoSave) -> str:
+    if save.file is not None:
+        how = "there before" if save.was_there else "saved"
+        return f"{how}: {save.file.path} ({megabytes(save.file.bytes)} MB)"
+    assert save.failure is not None  # noqa: S101 - only those are printed that have ended
+    return f"not saved: {save.video.stem}: {error_text(save.failure, 'person')}"
 
 
 _NOTHING_YET = "Interrupted before anything was learned"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hailuo_tasks_mcp.logs import log_to_stderr
 from hailuo_tasks_mcp.redaction import Redactor
-from hailuo_tasks_mcp.settings import LOG_LEVEL_VARIABLE, VARIABLES, Settings, effective_settings
+from hailuo_tasks_mcp.settings import READ_IN_SANDBOX, VARIABLES, Settings, effective_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,8 +43,8 @@ def start(*, sandbox: bool) -> Startup:
         )
 
         # The user's token is not even read, so it cannot be sent; and no request reaches a network.
-        log_level = os.environ.get(LOG_LEVEL_VARIABLE, "")
-        environ = {**SANDBOX_ENVIRONMENT, LOG_LEVEL_VARIABLE: log_level}
+        read = {name: os.environ.get(name, "") for name in READ_IN_SANDBOX}
+        environ = {**SANDBOX_ENVIRONMENT, **read}
         transport = httpx.ASGITransport(create_sandbox())
     settings = replace(effective_settings(environ), sandbox=sandbox)
     secrets = [getattr(settings, name) for name, each in VARIABLES.items() if each.secret]

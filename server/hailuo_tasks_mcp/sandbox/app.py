@@ -33,7 +33,14 @@ from hailuo_tasks_mcp.sandbox.errors import (
 )
 from hailuo_tasks_mcp.sandbox.hailuo import Hailuo
 from hailuo_tasks_mcp.sandbox.minimax import Minimax
-from hailuo_tasks_mcp.sandbox.tasks import DEFAULT_RUNNING_SINCE_SECONDS, Json
+from hailuo_tasks_mcp.sandbox.tasks import (
+    DEFAULT_RUNNING_SINCE_SECONDS,
+    VIDEO_HOST,
+    VIDEOS_URL,
+    Json,
+)
+from hailuo_tasks_mcp.sandbox.videos import PATH as VIDEO_PATH
+from hailuo_tasks_mcp.sandbox.videos import Videos
 from hailuo_tasks_mcp.settings import BASE_URL_VARIABLE, TOKEN_VARIABLE
 
 SANDBOX_TOKEN = "sandbox"  # noqa: S105 - valid in the sandbox only
@@ -42,6 +49,9 @@ SANDBOX_ENVIRONMENT = {TOKEN_VARIABLE: SANDBOX_TOKEN, BASE_URL_VARIABLE: "http:/
 
 # By any other name, a web page could have its own name resolved to this machine, and read answers.
 HOSTS = ("127.0.0.1", "localhost", "[::1]")
+# In the process that asks, where no name is resolved, it stands for these servers of files too. It
+# does not have the videos of the documents, whose links have run out.
+_FILE_HOSTS = (VIDEO_HOST, "file.aigpai.com", "cdn.acedata.cloud", "platform.cdn.acedata.cloud")
 MAX_IN_FLIGHT = 5
 MAX_BODY_BYTES = 64_000
 
@@ -55,6 +65,7 @@ def create_sandbox(
     running_since_seconds: float = DEFAULT_RUNNING_SINCE_SECONDS,
     h3_running_since_seconds: float = DEFAULT_RUNNING_SINCE_SECONDS,
     latency_seconds: float = 0.0,
+    videos_url: str = VIDEOS_URL,
 ) -> Starlette:
     """Return a sandbox with tasks of its own.
 
@@ -64,11 +75,12 @@ def create_sandbox(
             `RUN_SECONDS`.
         h3_running_since_seconds: how old MiniMax H3's is, of `H3_RUN_SECONDS` at 768P.
         latency_seconds: how long an answer takes; a request over the limit is refused at once.
+        videos_url: where it is reached, below which its videos are.
 
     """
     gateway = _Gateway(latency_seconds)
-    hailuo = Hailuo(now, running_since_seconds)
-    minimax = Minimax(now, h3_running_since_seconds)
+    hailuo = Hailuo(now, running_since_seconds, videos_url)
+    minimax = Minimax(now, h3_running_since_seconds, videos_url)
     answers: dict[str, Answer] = {
         HAILUO_TASKS: hailuo.on_tasks,
         HAILUO_VIDEOS: hailuo.on_videos,
@@ -76,16 +88,21 @@ def create_sandbox(
         MINIMAX_VIDEOS: minimax.on_videos,
     }
 
+    def has_video(task_id: str) -> bool:
+        return minimax.has_video(task_id) or hailuo.has_video(task_id)
+
     async def on_elsewhere(request: Request, _: Exception) -> JSONResponse:
         return error(request.url.path, "no_api")
 
+    hosts = HOSTS if videos_url != VIDEOS_URL else (*HOSTS, *_FILE_HOSTS)
     app = Starlette(
         routes=[
             Route(path, gateway.endpoint(path, answer), methods=["POST"])
             for path, answer in answers.items()
-        ],
+        ]
+        + [Route(VIDEO_PATH, Videos(has_video).on_request)],
         exception_handlers={404: on_elsewhere, 405: on_elsewhere},
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False)],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)],
     )
     app.router.redirect_slashes = False
     return app

@@ -6,7 +6,7 @@ from starlette.responses import JSONResponse
 
 from hailuo_tasks_mcp.sandbox.errors import HAILUO_TASKS, HAILUO_VIDEOS, error
 from hailuo_tasks_mcp.sandbox.hailuo_tasks import MODELS_FROM_IMAGE, HailuoTasks
-from hailuo_tasks_mcp.sandbox.tasks import Json, page_of
+from hailuo_tasks_mcp.sandbox.tasks import VIDEOS_URL, Json, page_of
 
 
 class Hailuo:
@@ -15,11 +15,18 @@ class Hailuo:
     Args:
         now: returns the time, in Unix seconds.
         running_since_seconds: how old the running task is that it starts with, of `RUN_SECONDS`.
+        videos_url: below which its videos are.
 
     """
 
-    def __init__(self, now: Callable[[], float], running_since_seconds: float) -> None:
-        self._tasks = HailuoTasks(now, running_since_seconds)
+    def __init__(
+        self, now: Callable[[], float], running_since_seconds: float, videos_url: str = VIDEOS_URL
+    ) -> None:
+        self._tasks = HailuoTasks(now, running_since_seconds, videos_url)
+
+    def has_video(self, task_id: str) -> bool:
+        """Return whether a task has a video at the sandbox by now."""
+        return self._tasks.has_video(task_id)
 
     def on_tasks(self, body: Json) -> JSONResponse:
         """Answer a look-up."""

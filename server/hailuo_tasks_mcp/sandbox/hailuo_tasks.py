@@ -12,6 +12,7 @@ from hailuo_tasks_mcp.sandbox.tasks import (
     MAX_KEPT_TEXT_LENGTH,
     RUN_SECONDS,
     RUNNING_TASK_ID,
+    VIDEOS_URL,
     Json,
     TaskStore,
     video_url,
@@ -115,12 +116,16 @@ class HailuoTasks:
     Args:
         now: returns the time, in Unix seconds.
         running_since_seconds: how old the running task is that it starts with, of `RUN_SECONDS`.
+        videos_url: below which its videos are.
 
     """
 
-    def __init__(self, now: Callable[[], float], running_since_seconds: float) -> None:
+    def __init__(
+        self, now: Callable[[], float], running_since_seconds: float, videos_url: str = VIDEOS_URL
+    ) -> None:
         self._now = now
-        self._tasks = TaskStore(_first_tasks(now(), running_since_seconds))
+        self._videos_url = videos_url
+        self._tasks = TaskStore(_first_tasks(now(), running_since_seconds, videos_url))
 
     def retrieve(self, task_id: object) -> Json:
         """Return the record of a task, `{}` if there is none."""
@@ -134,6 +139,13 @@ class HailuoTasks:
         known.sort(key=lambda task: task.created_at, reverse=True)
         items = [task.record(self._now()) for task in known[page]]
         return {"items": items, "count": len(known)}
+
+    def has_video(self, task_id: str) -> bool:
+        """Return whether a task has a video at the sandbox by now."""
+        task = self._tasks.get(task_id)
+        if task is None or task.video_url != video_url(self._videos_url, task_id):
+            return False
+        return task.outcome == "succeeded" and self._now() - task.created_at >= task.run_seconds
 
     def create(self, request: Json, *, finished: bool) -> HailuoTask:
         """Create a task; the run of one that is `finished` has ended already."""
@@ -152,7 +164,7 @@ class HailuoTasks:
             created_at=round(self._now() - (RUN_SECONDS + 1 if finished else 0), 3),
             request=request,
             video_id=uuid.uuid4().hex[:26],
-            video_url=video_url(task_id),
+            video_url=video_url(self._videos_url, task_id),
             outcome=outcome,
         )
         self._tasks.add(task)
@@ -167,7 +179,7 @@ def _kept(request: Json) -> Json:
     }
 
 
-def _first_tasks(now: float, running_since_seconds: float) -> list[HailuoTask]:
+def _first_tasks(now: float, running_since_seconds: float, videos_url: str) -> list[HailuoTask]:
     documented: Json = {"action": "generate", "prompt": "Internal heat"}
     return [
         HailuoTask(
@@ -198,7 +210,7 @@ def _first_tasks(now: float, running_since_seconds: float) -> list[HailuoTask]:
             created_at=round(now - _FAILED_SINCE_SECONDS, 3),
             request={"action": "generate", "prompt": "A prompt that fails", "model": MODELS[0]},
             video_id="5eed0000000000000000000001",
-            video_url=video_url(FAILED_TASK_ID),
+            video_url=video_url(videos_url, FAILED_TASK_ID),
             outcome="failed",
         ),
         HailuoTask(
@@ -208,6 +220,6 @@ def _first_tasks(now: float, running_since_seconds: float) -> list[HailuoTask]:
             created_at=round(now - running_since_seconds, 3),
             request={"action": "generate", "prompt": "Waves at dusk", "model": MODELS[0]},
             video_id="5eed0000000000000000000002",
-            video_url=video_url(RUNNING_TASK_ID),
+            video_url=video_url(videos_url, RUNNING_TASK_ID),
         ),
     ]

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse
 from hailuo_tasks_mcp.sandbox.errors import MINIMAX_VIDEOS, bad_parameters, error, refused
 from hailuo_tasks_mcp.sandbox.minimax_requests import read_video_request
 from hailuo_tasks_mcp.sandbox.minimax_tasks import MinimaxTasks
-from hailuo_tasks_mcp.sandbox.tasks import Json, page_of
+from hailuo_tasks_mcp.sandbox.tasks import VIDEOS_URL, Json, page_of
 
 
 class Minimax:
@@ -18,12 +18,19 @@ class Minimax:
     Args:
         now: returns the time, in Unix seconds.
         running_since_seconds: how old the running task is that it starts with, of `H3_RUN_SECONDS`.
+        videos_url: below which its videos are.
 
     """
 
-    def __init__(self, now: Callable[[], float], running_since_seconds: float) -> None:
+    def __init__(
+        self, now: Callable[[], float], running_since_seconds: float, videos_url: str = VIDEOS_URL
+    ) -> None:
         self._now = now
-        self._tasks = MinimaxTasks(now, running_since_seconds)
+        self._tasks = MinimaxTasks(now, running_since_seconds, videos_url)
+
+    def has_video(self, task_id: str) -> bool:
+        """Return whether a task has a video at the sandbox by now."""
+        return self._tasks.has_video(task_id)
 
     def on_tasks(self, body: Json) -> JSONResponse:
         """Answer a look-up, a list or a deletion."""

@@ -16,6 +16,7 @@ from hailuo_tasks_mcp.sandbox.tasks import (
     QUEUED_H3_TASK_ID,
     RUNNING_H3_TASK_ID,
     SUCCEEDED_H3_TASK_ID,
+    VIDEOS_URL,
     Json,
     TaskStore,
     video_url,
@@ -108,12 +109,16 @@ class MinimaxTasks:
     Args:
         now: returns the time, in Unix seconds.
         running_since_seconds: how old the running task is that it starts with, of `H3_RUN_SECONDS`.
+        videos_url: below which its videos are.
 
     """
 
-    def __init__(self, now: Callable[[], float], running_since_seconds: float) -> None:
+    def __init__(
+        self, now: Callable[[], float], running_since_seconds: float, videos_url: str = VIDEOS_URL
+    ) -> None:
         self._now = now
-        self._tasks = TaskStore(_first_tasks(now(), running_since_seconds))
+        self._videos_url = videos_url
+        self._tasks = TaskStore(_first_tasks(now(), running_since_seconds, videos_url))
 
     def retrieve(self, task_id: str) -> Json:
         """Return the record of a task in its envelope, which holds null if there is none."""
@@ -159,6 +164,13 @@ class MinimaxTasks:
         self._tasks.remove(task)
         return None
 
+    def has_video(self, task_id: str) -> bool:
+        """Return whether a task has a video at the sandbox by now."""
+        task = self._tasks.get(task_id)
+        if task is None or task.url != video_url(self._videos_url, task_id):
+            return False
+        return task.status(self._now()) == "succeeded"
+
     def create(self, request: VideoRequest, *, finished: bool) -> MinimaxTask:
         """Create a task; the run of one that is `finished` has ended already."""
         task_id = str(uuid.uuid4())
@@ -167,7 +179,7 @@ class MinimaxTasks:
             id=task_id,
             created_at=self._now() - age,
             outcome="failed" if "fail" in request.text.lower() else "succeeded",
-            url=video_url(task_id),
+            url=video_url(self._videos_url, task_id),
             resolution=request.resolution,
             duration=request.duration,
             ratio=request.ratio or "adaptive",
@@ -177,7 +189,7 @@ class MinimaxTasks:
         return task
 
 
-def _first_tasks(now: float, running_since_seconds: float) -> list[MinimaxTask]:
+def _first_tasks(now: float, running_since_seconds: float, videos_url: str) -> list[MinimaxTask]:
     """Return the tasks that a sandbox starts with, the oldest first."""
     return [
         MinimaxTask(
@@ -190,7 +202,7 @@ def _first_tasks(now: float, running_since_seconds: float) -> list[MinimaxTask]:
         MinimaxTask(
             id=SUCCEEDED_H3_TASK_ID,
             created_at=now - 3600,
-            url=video_url(SUCCEEDED_H3_TASK_ID),
+            url=video_url(videos_url, SUCCEEDED_H3_TASK_ID),
             resolution="2K",
             duration=5,
             ratio="adaptive",
@@ -204,7 +216,7 @@ def _first_tasks(now: float, running_since_seconds: float) -> list[MinimaxTask]:
         MinimaxTask(
             id=DOCUMENTED_RUNNING_H3_TASK_ID,
             created_at=now - 60,
-            url=video_url(DOCUMENTED_RUNNING_H3_TASK_ID),
+            url=video_url(videos_url, DOCUMENTED_RUNNING_H3_TASK_ID),
             resolution="2K",
             duration=5,
             ratio="adaptive",
@@ -213,7 +225,7 @@ def _first_tasks(now: float, running_since_seconds: float) -> list[MinimaxTask]:
         MinimaxTask(
             id=RUNNING_H3_TASK_ID,
             created_at=now - running_since_seconds,
-            url=video_url(RUNNING_H3_TASK_ID),
+            url=video_url(videos_url, RUNNING_H3_TASK_ID),
         ),
         MinimaxTask(id=QUEUED_H3_TASK_ID, created_at=now, always="queued"),
     ]

@@ -61,8 +61,9 @@ def sandbox_server(app: Starlette) -> uvicorn.Server:
 
 def serve_sandbox(listener: socket.socket) -> None:
     """Print how to use a new sandbox, and serve it at a listening socket until Ctrl-C."""
-    print(how_to_use(url_of(listener)), flush=True)
-    sandbox_server(create_sandbox()).run(sockets=[listener])
+    url = url_of(listener)
+    print(how_to_use(url), flush=True)
+    sandbox_server(create_sandbox(videos_url=url)).run(sockets=[listener])
 
 
 def how_to_use(url: str) -> str:

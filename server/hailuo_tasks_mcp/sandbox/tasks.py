@@ -95,6 +95,12 @@ def _whole(value: object, default: int) -> int:
     return value if type(value) is int and value >= 0 else default
 
 
-def video_url(task_id: str) -> str:
-    """Return where a made-up video would be: in a domain that is reserved for not existing."""
-    return f"https://sandbox.invalid/{task_id}.mp4"
+VIDEO_HOST = "sandbox.invalid"
+VIDEOS_URL = f"https://{VIDEO_HOST}"
+"""Where made-up videos are if nothing else is said: in a domain that is reserved for not existing,
+so that nothing reaches them but what asks a sandbox in its own process."""
+
+
+def video_url(videos_url: str, task_id: str) -> str:
+    """Return where the video of a task is, below the URL that all are at."""
+    return f"{videos_url}/{task_id}.mp4"

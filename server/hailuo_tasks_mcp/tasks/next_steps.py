@@ -21,6 +21,7 @@ from hailuo_tasks_mcp.text import clean_text
 RETRIEVE_TASK = "retrieve_task"
 RETRIEVE_TASKS_BATCH = "retrieve_tasks_batch"
 LIST_RECENT_TASKS = "list_recent_tasks"
+SAVE_VIDEOS = "save_videos"
 
 _REASON_LIMIT = 80
 _MAX_NAMED_TASKS = 5

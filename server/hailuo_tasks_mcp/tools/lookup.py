@@ -58,7 +58,7 @@ def lookup_tool(  # noqa: PLR0913 - what look-ups differ in
     definition.input_schema["properties"]["wait_seconds"]["maximum"] = settings.max_wait_seconds
 
     async def run(context: ToolContext, given: Any) -> Answer:
-        known = await _poll_with_progress(context, ids_of(given), given.wait_seconds)
+        known = await poll_with_progress(context, ids_of(given), given.wait_seconds)
         return summarize(context, given, known)
 
     return LookupTool(
@@ -108,7 +108,7 @@ def progress_message(context: ToolContext, task_ids: Sequence[str], known: Looku
     return context.redactor.redact(message)
 
 
-async def _poll_with_progress(
+async def poll_with_progress(
     context: ToolContext, task_ids: Sequence[str], wait_seconds: int
 ) -> LookupResult:
     """Return what is known of tasks, and may be told, once they are done or the wait is over.

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from hailuo_tasks_mcp.api.client import ApiClient
 from hailuo_tasks_mcp.callers import Caller
+from hailuo_tasks_mcp.downloads.download import Downloader
 from hailuo_tasks_mcp.errors import Failure, HailuoTasksError, InvalidArgumentsError
 from hailuo_tasks_mcp.messages import (
     SANDBOX_LINE,
@@ -59,6 +60,7 @@ class ToolContext:
         settings: the effective settings.
         redactor: knows this caller's tokens, which no answer may hold.
         observer: is told how the call ended.
+        downloader: saves videos; shared by all calls, of which few may at a time.
         now: returns the time, in Unix seconds.
         report_progress: sends a notification of progress, if the caller wants any.
 
@@ -71,6 +73,7 @@ class ToolContext:
     settings: Settings
     redactor: Redactor
     observer: Observer
+    downloader: Downloader
     now: Clock
     report_progress: ReportProgress
 
@@ -111,10 +114,12 @@ class Tool:
         return self.definition.name
 
     @property
-    def is_read_only(self) -> bool:
+    def is_repeatable(self) -> bool:
         """Whether it may be called again without doing something twice."""
         annotations = self.definition.annotations
-        return annotations is not None and bool(annotations.read_only_hint)
+        return annotations is not None and bool(
+            annotations.read_only_hint or annotations.idempotent_hint
+        )
 
 
 def run_tool(
@@ -165,7 +170,7 @@ async def _run(
         context.log_for_operator([error.failure])
         told = context.told(error.failure)
         can_wait = "wait_seconds" in tool.arguments.model_fields
-        text = error_text(told, context.reader, repeatable=tool.is_read_only, can_wait=can_wait)
+        text = error_text(told, context.reader, repeatable=tool.is_repeatable, can_wait=can_wait)
         return _error_result(context.redactor.redact(text)), type(error).__name__
     except Exception as error:
         # The protocol's own answer would give the exception's text to the model.
@@ -225,7 +230,7 @@ def _error_result(text: str) -> CallToolResult:
 def _internal_error(tool: Tool, reader: Reader, exception_name: str) -> str:
     """Return what a model reads of a defect; only what changes nothing may be called again."""
     user = f"the user, {details_for_user(reader)}"
-    if tool.is_read_only:
+    if tool.is_repeatable:
         return (
             f"hailuo-tasks-mcp itself failed ({exception_name}), so nothing was learned. Ask once "
             f"more and, if it fails again, tell {user}."
