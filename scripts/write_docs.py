@@ -11,7 +11,9 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -35,7 +37,7 @@ DOCUMENTS: Mapping[str, tuple[str, Sequence[str]]] = {
     "README.md": ("en", ("tools", "succeeded", "environment")),
     "docs/answers.md": (
         "en",
-        ("tools", "succeeded", "expired", "running", "failed", "batch", "recent"),
+        ("tools", "succeeded", "expired", "running", "failed", "batch", "recent", "saved"),
     ),
     "docs/command-line.md": ("en", ("environment",)),
     "README.zh-CN.md": ("zh", ("tools", "succeeded", "environment")),
@@ -44,6 +46,8 @@ DOCUMENTS: Mapping[str, tuple[str, Sequence[str]]] = {
 # 2026-11-22, 10:00 UTC: the answers must not change from day to day.
 _NOW = 1_795_341_600.0
 _RUNNING_SINCE_SECONDS = 37.0
+# Of whoever reads it.
+_SAVE_DIR = "/home/you/Videos"
 _NO_SUCH_TASK_ID = "00000000-0000-4000-8000-000000000000"
 
 _CALLS: Mapping[str, tuple[str, dict[str, Any]]] = {
@@ -100,6 +104,15 @@ _CHINESE = {
         "The highest `wait_seconds` that a call may ask for, 1 to 3600; many hosts end a call "
         "after 60 seconds"
     ): "`wait_seconds` 的最大值，可设为 1 到 3600；很多客户端的调用超时是 60 秒",
+    (
+        "Folder in which the tool `save_videos` saves videos; without it there is no such tool"
+    ): "工具 `save_videos` 保存视频的文件夹；不设置就没有这个工具",
+    "How many MB a video that is saved may have, 1 to 100000": (
+        "保存的单个视频最大多少 MB，1 到 100000"
+    ),
+    "After how many seconds with next to no data a download breaks off, up to 600": (
+        "下载几乎没有数据多少秒后中断，最大 600"
+    ),
     "Threshold of the log, which goes to stderr": "日志级别，日志写到 stderr",
     "; one of {}": "；可选值：{}",
 }
@@ -122,7 +135,12 @@ async def regenerate(document: str, text: str) -> str:
             raise SystemExit(f"No Chinese words for {english!r}: add them to _CHINESE")
         return _CHINESE[english]
 
-    for name, part in (await _parts(translate)).items():
+    variables = [
+        variable
+        for variable in VARIABLES.values()
+        if document.startswith("docs/") or not variable.rarely_set
+    ]
+    for name, part in (await _parts(translate, variables)).items():
         begin_mark = f"<!-- {name}: begin (python scripts/write_docs.py) -->\n"
         head, begin, rest = text.partition(begin_mark)
         _, end, tail = rest.partition(f"<!-- {name}: end -->")
@@ -133,24 +151,33 @@ async def regenerate(document: str, text: str) -> str:
     return text
 
 
-async def _parts(translate: Translate) -> dict[str, str]:
+async def _parts(translate: Translate, variables: Sequence[Variable]) -> dict[str, str]:
     """Return all parts, by name."""
     transport = httpx.ASGITransport(
         create_sandbox(now=lambda: _NOW, running_since_seconds=_RUNNING_SINCE_SECONDS)
     )
     settings = read_settings(SANDBOX_ENVIRONMENT)
     server = create_server(settings, transport=transport, now=lambda: _NOW)
-    parts = {"environment": _environment_table(translate)}
+    parts = {"environment": _environment_table(variables, translate)}
     async with Client(server) as client:
         parts["tools"] = _tool_table((await client.list_tools()).tools, translate)
         for name, (tool, arguments) in _CALLS.items():
             parts[name] = _worked_answer(tool, arguments, await client.call_tool(tool, arguments))
+    with TemporaryDirectory() as folder:
+        server = create_server(
+            replace(settings, save_dir=folder), transport=transport, now=lambda: _NOW
+        )
+        async with Client(server) as client:
+            arguments = {"task_ids": [SUCCEEDED_H3_TASK_ID, RUNNING_TASK_ID]}
+            result = await client.call_tool("save_videos", arguments)
+        part = _worked_answer("save_videos", arguments, result)
+        parts["saved"] = part.replace(folder, _SAVE_DIR)
     return parts
 
 
-def _environment_table(translate: Translate) -> str:
+def _environment_table(variables: Sequence[Variable], translate: Translate) -> str:
     rows = []
-    for variable in VARIABLES.values():
+    for variable in variables:
         default = variable.default_text
         default = translate("none") if default is None else f"`{default}`"
         meaning = translate(variable.meaning)
@@ -224,6 +251,8 @@ def _registry_variable(variable: Variable) -> dict[str, Any]:
         described["isSecret"] = True
     if type(variable.default) in _TYPES:
         described["format"] = _TYPES[type(variable.default)]
+    if variable.is_folder:
+        described["format"] = "filepath"
     if variable.choices:
         described["choices"] = list(variable.choices)
     if variable.default_text is not None:
@@ -244,7 +273,7 @@ def bundle_manifest(text: str) -> str:
 
 def _bundle_option(variable: Variable) -> dict[str, Any]:
     option: dict[str, Any] = {
-        "type": _TYPES.get(type(variable.default), "string"),
+        "type": "directory" if variable.is_folder else _TYPES.get(type(variable.default), "string"),
         "title": variable.title,
         "description": variable.hint or variable.meaning,
         "required": variable.required,
