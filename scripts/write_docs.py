@@ -86,7 +86,7 @@ _CHINESE = {
         "任务没结束时最多等多少秒，结束就立即返回；0 表示不等待。"
     ),
     "How far back.": "查最近多少小时。",
-    "Only these.": "只列出这些状态的任务。",
+    "In these states.": "只列出这些状态的任务。",
     "How many.": "最多列出多少个。",
     (
         "Token of Ace Data Cloud, created at https://platform.acedata.cloud/console/applications"

@@ -66,7 +66,7 @@ async def test_a_person_sees_how_many_more_there_are_and_what_is_missing(
     _, out, _ = await shown(capsys, ListingApi([*listed(3), None]), limit=1, hours=0.5)
     assert out.splitlines()[-3:] == [
         f"1 task of the last 0.5 hours, in local time. {NOTE}",
-        "2 more: see --limit, --hours and --state.",
+        "2 more, older: see --limit and --state.",
         "Left out, because of no use: 1 of the API's records.",
     ]
 
@@ -115,7 +115,7 @@ async def test_the_ids_alone_can_be_piped(capsys: pytest.CaptureFixture[str]) ->
 
     _, out, err = await shown(capsys, ListingApi(listed(3)), form="ids", limit=2)
     assert out == "t0\nt1\n"
-    assert "1 more: see --limit" in err
+    assert "1 more, older: see --limit" in err
 
 
 async def test_more_than_a_model_gets_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,7 +139,7 @@ async def test_json_is_what_a_model_gets(capsys: pytest.CaptureFixture[str]) -> 
         ],
         "more": 1,
         "note": NOTE,
-        "next_step": "1 more: use fewer `hours`, `states` or a `limit` of up to 50.",
+        "next_step": "1 more, older: use `states` or a `limit` of up to 50.",
     }
 
 

@@ -141,22 +141,25 @@ def test_what_is_beyond_the_limit_is_counted_and_how_to_narrow_is_said() -> None
     data = answer(listing(*tasks(30)))
 
     assert (len(data["tasks"]), data["more"]) == (20, 10)
-    assert data["next_step"] == "10 more: use fewer `hours`, `states` or a `limit` of up to 50."
+    assert data["next_step"] == "10 more, older: use `states` or a `limit` of up to 50."
 
 
 @pytest.mark.parametrize(
     ("query", "ways"),
     [
-        ({"limit": 50}, "fewer `hours` or `states`"),
-        ({"states": ["succeeded"]}, "fewer `hours` or a `limit` of up to 50"),
-        ({"states": ["succeeded"], "limit": 50}, "fewer `hours`"),
+        ({"limit": 50}, "`states` or `hailuo-tasks-mcp list --limit 1000` in a terminal"),
+        ({"states": ["succeeded"]}, "a `limit` of up to 50"),
+        (
+            {"states": ["succeeded"], "limit": 50},
+            "`hailuo-tasks-mcp list --limit 1000` in a terminal",
+        ),
     ],
 )
 def test_no_way_to_narrow_is_said_that_was_gone_before(query: Json, ways: str) -> None:
     told = step(listing(*tasks(60)), **query)
 
     assert told is not None
-    assert told.endswith(f" more: use {ways}.")
+    assert told.endswith(f" more, older: use {ways}.")
 
 
 def test_records_that_were_left_out_are_counted() -> None:
@@ -192,8 +195,8 @@ def test_what_the_api_does_not_send_is_said_with_how_to_narrow() -> None:
 
     assert data["more"] == 380
     assert data["next_step"] == (
-        "At least 380 more: the API sent 240 tasks and no others. Use fewer `hours`, `states` or "
-        "a `limit` of up to 50."
+        "At least 380 more: the API sent 240 tasks and no others. For more of these: use "
+        "`states` or a `limit` of up to 50."
     )
 
 

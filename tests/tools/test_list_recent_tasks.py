@@ -108,7 +108,7 @@ async def test_no_state_stands_for_all(given: Any) -> None:
         ({"hours": None, "limit": None}, NOW - 24 * HOUR),
         ({"hours": "2"}, NOW - 2 * HOUR),
         ({"hours": 0.5}, NOW - 0.5 * HOUR),
-        ({"hours": 168}, NOW - 168 * HOUR + 60),
+        ({"hours": 168}, NOW - 168 * HOUR + 120),
         ({"limit": "3"}, NOW - 24 * HOUR),
     ],
 )

@@ -164,6 +164,8 @@ class LookupQueue:
     async def aclose(self) -> None:
         """Cancel what is in flight, and send nothing more."""
         self._waiting.clear()
+        while self._others_waiting:
+            self._others_waiting.popleft().cancel()
         if self._timer is not None:
             self._timer.cancel()
         tasks = list(self._in_flight.values())

@@ -147,7 +147,7 @@ class ApiClient:
         now: float,
         within_seconds: float = LOOKUP_SECONDS,
     ) -> Listing:
-        """Return the account's tasks of the last time that MiniMax H3 lists; Hailuo lists none.
+        """Return the account's tasks of the last time that MiniMax H3 lists; Hailuo's cannot be.
 
         Args:
             max_age_seconds: how long ago a task may have been created, up to `LISTED_SECONDS`.

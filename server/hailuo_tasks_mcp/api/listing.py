@@ -9,7 +9,6 @@ from typing import NamedTuple
 from hailuo_tasks_mcp.api.batching import LookupQueue
 from hailuo_tasks_mcp.api.records import (
     RECORDS_AT_ONCE,
-    USUAL_PAGE_SIZE,
     TaskRecord,
     holds_task,
     id_in,
@@ -26,8 +25,11 @@ MAX_REQUESTS = 20
 MAX_LISTED_TASKS = 1_000
 
 _PAGE_SIZE = 100
-# A clock that differs by less is taken for the platform's.
+# A clock that differs by less is taken for the platform's, and one that differs by more for none.
 _CLOCK_SECONDS = 60
+_MAX_CLOCK_SECONDS = 30 * 86_400
+# No service of the platform is known to have shorter pages.
+_FULL_PAGE_SIZE = 10
 # What can be looked up, and told without quotes.
 _TASK_ID = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9_.:-]{1,128}")
 
@@ -53,18 +55,27 @@ class _Page(NamedTuple):
     Attributes:
         size: how many items it has.
         is_news: whether it has anything that no page had before.
+        tasks: how many of them are of use.
         moments: when the tasks of it were created, where that is known, in its order.
 
     """
 
     size: int
     is_news: bool
+    tasks: int
     moments: Sequence[float]
 
     @property
     def is_full(self) -> bool:
-        """Whether it has as many items as a usual page, so that another one may follow."""
-        return self.size >= USUAL_PAGE_SIZE
+        """Whether it has as many items as a page may have, so that another one may follow."""
+        return self.size >= _FULL_PAGE_SIZE
+
+    @property
+    def is_newest_first(self) -> bool:
+        """Whether all its tasks have a time, and no task is newer than the one before it."""
+        return len(self.moments) == self.tasks and list(self.moments) == sorted(
+            self.moments, reverse=True
+        )
 
     def ends_before(self, since: float) -> bool:
         """Return whether it is sorted, and it and all that follow are older than asked for."""
@@ -130,6 +141,8 @@ class Lister:
     def give_up(self, within_seconds: float) -> None:
         """Note that the list took too long."""
         message = f"Not answered within {within_seconds:.3g} s by the API{self._at_base_url}"
+        if not self._requests:
+            message = f"Other lists with this token took the {within_seconds:.3g} s"
         self._failure = self._last_attempt.failure or Failure(UnreachableError, message)
         self._complete = False
 
@@ -170,7 +183,7 @@ class Lister:
                 self._failure = error.failure
             if now is not None and (date := self._last_attempt.date) is not None:
                 ahead_seconds = date - now - (clock() - start)
-                if abs(ahead_seconds) > _CLOCK_SECONDS:
+                if _CLOCK_SECONDS < abs(ahead_seconds) <= _MAX_CLOCK_SECONDS:
                     return ahead_seconds
                 now = None
             following = None if page is None else self._following(position, page)
@@ -182,11 +195,16 @@ class Lister:
     def _following(self, position: _Position, page: _Page) -> _Position | None:
         """Return where the page after this one is; None if there is none."""
         if page.ends_before(position.since) or not (page.is_full or self._unfetched):
-            self._complete = not self._skipped
+            # Where it also lists what is too old, and in no order, newer ones may be elsewhere.
+            in_order = page.is_newest_first or not self._older
+            self._complete = in_order and not self._skipped
             return None
         if page.is_news and position.until is None:
             return position._replace(offset=position.offset + page.size)
         oldest = self._oldest()
+        if page.is_full and not page.is_newest_first:
+            # What it left out need not be older than what it has.
+            self._skipped = True
         if position.until is not None and not page.is_news:
             # What it has not sent by now, it does not send.
             first, last = position.until - 1, position.until
@@ -229,7 +247,7 @@ class Lister:
             raise self._sender.unreadable("an object without items", "a list of tasks")
         if position.until is None:
             self._counted = max(self._counted, counted, len(items))
-        page = await self._take(items, position.since)
+        page = await self._take(items, position.since, position.until)
         if reports_error(body):
             raise self._sender.unreadable("a list that reports an error", "a list of tasks")
         return page
@@ -237,7 +255,7 @@ class Lister:
     def _note_attempt(self, attempt: Attempt) -> None:
         self._last_attempt = attempt
 
-    async def _take(self, items: Sequence[object], since: int) -> _Page:
+    async def _take(self, items: Sequence[object], since: int, until: int | None) -> _Page:
         """Note the tasks of a page that are new."""
         left_out = read = 0
         moments, before = list[float](), len(self._records) + len(self._older)
@@ -265,11 +283,19 @@ class Lister:
             # Without ids nothing else shows whether a page has come before.
             is_news = items != self._last_items
         if is_news:
-            self._left_out += left_out
-            self._repeated += len(items) - left_out - len(ids)
+            self._count(left_out, len(items) - left_out - len(ids), by_time=until is not None)
         self._last_items = items if left_out == len(items) else ()
         self._pages += 1
-        return _Page(len(items), is_news, moments)
+        return _Page(len(items), is_news, len(items) - left_out, moments)
+
+    def _count(self, left_out: int, repeated: int, *, by_time: bool) -> None:
+        """Count the records of a page of which nothing is listed."""
+        if by_time:
+            # What has no time comes with each such page.
+            self._left_out = max(self._left_out, left_out)
+        else:
+            self._left_out += left_out
+            self._repeated += repeated
 
     def _task_id(self, item: object) -> str | None:
         """Return the id of a task, in lower case; None for what is none."""

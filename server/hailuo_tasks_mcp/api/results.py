@@ -7,8 +7,9 @@ from hailuo_tasks_mcp.errors import Failure
 
 # Of every attempt and every page together.
 LOOKUP_SECONDS = 44.0
-LISTED_SECONDS = 7 * 86_400 - 60.0
-"""How long ago a task may have been created: 7 days as documented, less what a request takes."""
+LISTED_SECONDS = 7 * 86_400 - 120.0
+"""How long ago a task may have been created: 7 days as documented, less what clocks may differ and
+what the pages take."""
 
 
 class LookupResult(NamedTuple):

@@ -90,8 +90,9 @@ def _row(record: TaskRecord) -> tuple[str, ...]:
     state = classify(record)
     urls = usable_urls(record.videos) if state == "succeeded" else []
     link = urls[0] if urls else ""
-    if len(urls) > 1:
-        link += f" and {len(urls) - 1} more"
+    more = len(urls) - 1 + record.response.unread_videos
+    if urls and more:
+        link += f" and {more} more"
     return (
         record.task_id or _UNKNOWN,
         state,
@@ -119,7 +120,7 @@ def _about(listing: Listing, query: Query, selection: Selection) -> str:
     lines = [f"{shown} of the last {query.hours:g} hours{states}, in local time. {NOTE}"]
     if more:
         at_least = "" if selection.complete else "At least "
-        lines.append(f"{at_least}{more} more: see --limit, --hours and --state.")
+        lines.append(f"{at_least}{more} more, older: see --limit and --state.")
     elif not selection.complete:
         lines.append("There may be more.")
     if listing.left_out:

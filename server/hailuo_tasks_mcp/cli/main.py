@@ -313,14 +313,12 @@ def _count(text: str) -> int:
 
 
 def _list_limit(text: str) -> int:
-    number = _whole_number(text, HIGHEST_LIST_LIMIT)
-    if number == 0:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
+    return _whole_number(text, HIGHEST_LIST_LIMIT, lowest=1)
 
 
 def _hours(text: str) -> float:
-    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", text) or not 0 < float(text) <= HIGHEST_HOURS:
+    is_number = re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,9})?|\.[0-9]{1,9}", text)
+    if not is_number or not 0 < float(text) <= HIGHEST_HOURS:
         raise argparse.ArgumentTypeError(
             f"must be more than 0 and at most {HIGHEST_HOURS}, not {text[:20]!r}"
         )
@@ -331,8 +329,8 @@ def _wait_seconds(text: str) -> int:
     return _whole_number(text, HIGHEST_WAIT_SECONDS)
 
 
-def _whole_number(text: str, highest: int) -> int:
+def _whole_number(text: str, highest: int, *, lowest: int = 0) -> int:
     # No more digits than the highest has: int() refuses thousands of them.
-    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > highest:
-        raise argparse.ArgumentTypeError(f"must be 0 to {highest}, not {text[:20]!r}")
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not lowest <= int(text) <= highest:
+        raise argparse.ArgumentTypeError(f"must be {lowest} to {highest}, not {text[:20]!r}")
     return int(text)

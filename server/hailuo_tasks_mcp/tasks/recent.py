@@ -26,9 +26,10 @@ NOTE = "Only MiniMax H3's tasks can be listed, not Hailuo's own."
 """Which tasks are missing from every list."""
 
 _RESOLUTION_LIMIT = 16
-# As a batch has it: how many characters of JSON the URLs may take, and more for each further task.
-_URL_CHARACTERS = 6_000
-_URL_CHARACTERS_FOR_EACH_TASK = 300
+# How many characters of JSON the URLs may take, for few tasks and for each of many; documented URLs
+# have about 105. So 20 tasks stay below 5,000.
+_URL_CHARACTERS = 2_300
+_URL_CHARACTERS_FOR_EACH_TASK = 110
 _MAX_NAMED_TASKS = 5
 
 
@@ -93,7 +94,7 @@ def summarize_recent(
     tasks = _fit_urls([_listed(record) for record in selection.records])
     steps = [
         _incomplete_step(listing, selection, reader),
-        _narrowing_step(listing, query, selection),
+        _narrowing_step(query, selection, reader),
         _more_videos_step(tasks),
         _waiting_step(tasks, max_wait_seconds),
         _nothing_step(query, listing) if not tasks else None,
@@ -140,7 +141,7 @@ def _minute(moment: float | None) -> str | None:
 
 def _fit_urls(tasks: Sequence[ListedTask]) -> list[ListedTask]:
     """Return the tasks with as many URLs as fit, each whole or not at all."""
-    left = _URL_CHARACTERS + (len(tasks) - 1) * _URL_CHARACTERS_FOR_EACH_TASK
+    left = max(_URL_CHARACTERS, len(tasks) * _URL_CHARACTERS_FOR_EACH_TASK)
     fitted = []
     for task in tasks:
         characters = len(json.dumps(task.url, ensure_ascii=False)) if task.url else 0
@@ -165,21 +166,20 @@ def _incomplete_step(listing: Listing, selection: Selection, reader: Reader) -> 
     return f"{missing}: the API sent {fetched} tasks and no others."
 
 
-def _narrowing_step(listing: Listing, query: Query, selection: Selection) -> str | None:
-    """Return how to ask for fewer; None where that would bring no others."""
-    too_many_to_list = selection.more and len(selection.records) == query.limit
-    too_many_to_fetch = not selection.complete and listing.failure is None
-    if not (too_many_to_list or too_many_to_fetch):
+def _narrowing_step(query: Query, selection: Selection, reader: Reader) -> str | None:
+    """Return how to see tasks that came and are not listed; None if there are none.
+
+    Fewer hours would not bring them, because they are the older ones.
+    """
+    if not selection.more or len(selection.records) < query.limit:
         return None
-    ways = ["fewer `hours`"]
-    if len(query.states) != 1:
-        ways.append("`states`")
+    ways = ["`states`"] if len(query.states) != 1 else []
     if query.limit < HIGHEST_LIMIT:
         ways.append(f"a `limit` of up to {HIGHEST_LIMIT}")
-    *others, last = ways
-    listed = f"{', '.join(others)} or {last}" if others else last
-    count = f"{selection.more} more: use" if selection.complete else "Use"
-    return f"{count} {listed}."
+    elif reader in {"model", "person"}:
+        ways.append("`hailuo-tasks-mcp list --limit 1000` in a terminal")
+    count = f"{selection.more} more, older" if selection.complete else "For more of these"
+    return f"{count}: use {' or '.join(ways)}." if ways else f"{count}."
 
 
 def _more_videos_step(tasks: Sequence[ListedTask]) -> str | None:

@@ -60,7 +60,7 @@ class ListRecentTasksArguments(Arguments):
         BeforeValidator(split_words),
         AfterValidator(_known_states),
         # Not as an enumeration: the other tools name the states, and a refusal those of a list.
-        Field(description="Only these."),
+        Field(description="In these states."),
     ] = Field(default_factory=list)
     limit: Annotated[
         int,
@@ -73,7 +73,7 @@ class ListRecentTasksArguments(Arguments):
 DEFINITION = ToolDefinition(
     name=LIST_RECENT_TASKS,
     title="List recent MiniMax H3 tasks",
-    description="Find lost ids: this account's MiniMax H3 tasks, newest first. Hailuo lists none.",
+    description="Find lost ids: this account's MiniMax H3 tasks, newest first. None of Hailuo's.",
     input_schema=flat_schema(ListRecentTasksArguments, "validation"),
     output_schema=flat_schema(RecentTasks, "serialization"),
     annotations=READ_ONLY,
