@@ -8,14 +8,20 @@ from hailuo_tasks_mcp.downloads.download import Downloader
 from hailuo_tasks_mcp.downloads.part_files import Write
 from hailuo_tasks_mcp.downloads.save import Video, VideoSave, save_videos
 from hailuo_tasks_mcp.errors import HailuoTasksError
+from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import Settings
+from helpers import TOKEN
 
 NAME = "58cc618b-9639-4ee7-add2-d2fcf260d9a3"
 ON_THIS_MACHINE = "http://127.0.0.1:1"
 
 
 def downloader(write: Write = os.write, **settings: Any) -> Downloader:
-    return Downloader(Settings(**({"api_base_url": ON_THIS_MACHINE} | settings)), write=write)
+    return Downloader(
+        Settings(**({"api_base_url": ON_THIS_MACHINE} | settings)),
+        Redactor(TOKEN).redact,
+        write=write,
+    )
 
 
 async def save(link: str, folder: Path, write: Write = os.write, **settings: Any) -> VideoSave:

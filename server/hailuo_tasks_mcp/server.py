@@ -111,7 +111,7 @@ def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins fo
     schemas = {name: tool.definition.input_schema for name, tool in tools.items()}
     mcp_tasks = McpTasks(tools.values(), settings)
     definitions = [shown_in_view(tool) for tool in tools.values()]
-    downloader = Downloader(settings, transport=transport)
+    downloader = Downloader(settings, redactor.redact, transport=transport)
 
     @asynccontextmanager
     async def lifespan(_: Server[Api]) -> AsyncIterator[Api]:

@@ -37,7 +37,7 @@ def test_no_other_address_is(address: str) -> None:
 
 
 def refused(base_url: str, link: str, *addresses: str) -> bool:
-    rules = AddressRules(base_url)
+    rules = AddressRules(base_url, str)
     try:
         url = rules.checked_url(link)
         rules.allowed(url, [(address, 443) for address in addresses])
@@ -61,7 +61,7 @@ def test_the_host_of_the_base_url_may_be_anywhere() -> None:
 
 
 def test_of_several_addresses_the_public_ones_are_left() -> None:
-    rules = AddressRules("https://api.test")
+    rules = AddressRules("https://api.test", str)
     url = rules.checked_url("https://cdn.test/v")
 
     allowed = rules.allowed(url, [("10.0.0.1", 443), ("8.8.8.8", 443), ("no address", 443)])
@@ -74,7 +74,7 @@ def test_of_several_addresses_the_public_ones_are_left() -> None:
     ["10.0.0.1", "[::1]", "2130706433", "0x7f.1", "0177.0.0.1", "localhost", "a.localhost"],
 )
 def test_behind_a_proxy_the_addresses_in_urls_are_checked(host: str) -> None:
-    rules = AddressRules("https://api.test")
+    rules = AddressRules("https://api.test", str)
 
     with pytest.raises(DownloadRefusedError):
         rules.check_literal(rules.checked_url(f"https://{host}/v"))
@@ -82,7 +82,7 @@ def test_behind_a_proxy_the_addresses_in_urls_are_checked(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["cdn.test", "8.8.8.8"])
 def test_behind_a_proxy_names_are_left_to_it(host: str) -> None:
-    rules = AddressRules("https://api.test")
+    rules = AddressRules("https://api.test", str)
 
     rules.check_literal(rules.checked_url(f"https://{host}/v"))
 

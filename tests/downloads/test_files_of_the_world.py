@@ -27,6 +27,7 @@ from hailuo_tasks_mcp.errors import (
     VideoGoneError,
     VideoTooLargeError,
 )
+from helpers import TOKEN
 from saving import NAME, contents, failure, save, saved
 from video_files import box, mov, mp4, webm
 
@@ -104,6 +105,64 @@ async def test_what_breaks_off_too_early_to_be_taken_up_leaves_nothing(tmp_path:
 
     assert files.ranges == [None] * 4
     assert contents(tmp_path) == {}
+
+
+async def test_a_server_that_ignores_ranges_is_asked_for_none_again(tmp_path: Path) -> None:
+    (tmp_path / f"{NAME}.part").write_bytes(LARGE[:300_000])
+    async with file_server() as files:
+        link = files.link("/v", *[without_ranges(LARGE, after=300_000)] * 4)
+        failure(await save(link, tmp_path), DownloadInterruptedError)
+
+    assert files.ranges == ["bytes=236000-", None, None, None]
+    assert contents(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        redirects("http://files.test/v"),
+        redirects("https://10.0.0.1/v"),
+        redirects("ftp://files.test/v"),
+        answers("400 Bad Request"),
+    ],
+)
+async def test_what_came_before_outlives_a_refusal(act: Act, tmp_path: Path) -> None:
+    part = LARGE[:300_000]
+    (tmp_path / f"{NAME}.part").write_bytes(part)
+    async with file_server() as files:
+        link = files.link("/v", act, serve(LARGE))
+        failure(await save(link, tmp_path), DownloadRefusedError)
+        left = contents(tmp_path)
+        path = saved(await save(link, tmp_path))
+
+    assert left == {f"{NAME}.part": part}
+    assert path.read_bytes() == LARGE
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        redirects(f"{TOKEN}://x"),
+        redirects(f"https://{TOKEN}.localhost/v"),
+        sends(f"HTTP/1.1 200 OK\r\n{TOKEN}\r\n\r\n".encode()),
+    ],
+    ids=["scheme", "host", "header"],
+)
+async def test_no_reason_holds_the_token(act: Act, tmp_path: Path) -> None:
+    async with file_server() as files:
+        result = await save(files.link("/v", act), tmp_path)
+
+    assert result.failure is not None
+    assert TOKEN not in result.failure.message
+
+
+async def test_chunks_are_believed_where_a_length_contradicts_them(tmp_path: Path) -> None:
+    body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(LARGE), LARGE)
+    lines = head("200 OK", transfer_encoding="chunked", content_length=len(LARGE) + 9)
+    async with file_server() as files:
+        path = saved(await save(files.link("/v", sends(lines + body)), tmp_path))
+
+    assert path.read_bytes() == LARGE
 
 
 async def test_a_server_that_ignores_ranges_has_the_file_begun_anew_and_leaves_no_part(
@@ -238,7 +297,7 @@ TRUNCATED = LARGE[:500_000]
     ],
 )
 @pytest.mark.parametrize("part", [None, LARGE[:300_000]])
-async def test_what_is_no_whole_video_is_an_error_after_which_nothing_is_left(
+async def test_what_is_no_whole_video_is_an_error_after_which_nothing_of_it_is_left(
     act: Act, kind: type[HailuoTasksError], words: str, part: bytes | None, tmp_path: Path
 ) -> None:
     if part is not None:
@@ -248,7 +307,9 @@ async def test_what_is_no_whole_video_is_an_error_after_which_nothing_is_left(
 
     assert words in message or (part and "HTTP 206" in words)
     assert len(files.requests) <= 2
-    assert contents(tmp_path) == {}
+    # What was refused says nothing of what came before.
+    kept = {f"{NAME}.part": part} if part and kind is DownloadRefusedError else {}
+    assert contents(tmp_path) == kept
 
 
 async def test_a_file_shorter_than_its_length_says_is_an_error(tmp_path: Path) -> None:

@@ -101,6 +101,54 @@ async def test_what_a_disk_refuses_is_told_and_what_is_there_is_taken_up(
     assert contents(tmp_path) == {path.name: LARGE}
 
 
+async def test_a_file_that_comes_under_the_final_name_meanwhile_is_not_overwritten(
+    tmp_path: Path,
+) -> None:
+    def write(descriptor: int, data: bytes) -> int:
+        (tmp_path / f"{NAME}.mp4").write_bytes(OUTSIDE)
+        return os.write(descriptor, data)
+
+    async with file_server() as files:
+        message = failure(await save(files.link("/v", serve(LARGE)), tmp_path, write), FolderError)
+
+    assert "nothing is overwritten" in message
+    assert (tmp_path / f"{NAME}.mp4").read_bytes() == OUTSIDE
+
+
+async def test_what_the_disk_may_have_lost_is_fetched_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, "lost")
+
+    async with file_server() as files:
+        link = files.link("/v", serve(LARGE))
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "fsync", fail)
+            failure(await save(link, tmp_path), FolderError)
+        left = contents(tmp_path)
+        path = saved(await save(link, tmp_path))
+
+    assert left == {}
+    assert path.read_bytes() == LARGE
+    assert files.ranges == [None, None]
+
+
+async def test_videos_that_are_there_are_not_missing_once_the_disk_is_full(tmp_path: Path) -> None:
+    def write(_: int, __: bytes) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    (tmp_path / "there.mp4").write_bytes(LARGE)
+    async with file_server() as files:
+        link = files.link("/v", serve(LARGE))
+        videos = [Video(name, name, link) for name in ("a", "b", "c", "there")]
+        results = await save_videos(downloader(write), videos, tmp_path)
+
+    assert [result.file is not None for result in results] == [False, False, False, True]
+    assert results[-1].was_there
+    assert results[-1].failure is None
+
+
 async def test_a_full_disk_is_found_out_once(tmp_path: Path) -> None:
     def write(_: int, __: bytes) -> int:
         raise OSError(errno.ENOSPC, "full")

@@ -10,6 +10,7 @@ import httpx
 from hailuo_tasks_mcp.downloads.download import Downloader
 from hailuo_tasks_mcp.downloads.save import Video, VideoSave, save_videos
 from hailuo_tasks_mcp.errors import DownloadInterruptedError
+from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import Settings
 from helpers import ScriptedApi, clock
 from saving import NAME, contents, failure, saved
@@ -47,7 +48,7 @@ class Files(httpx.AsyncBaseTransport):
 async def save(
     transport: httpx.AsyncBaseTransport, folder: Path, within_seconds: float | None = None
 ) -> VideoSave:
-    downloads = Downloader(Settings(), transport=transport)
+    downloads = Downloader(Settings(), Redactor().redact, transport=transport)
     video = Video(NAME, NAME, LINK)
     (result,) = await save_videos(downloads, [video], folder, within_seconds=within_seconds)
     return result

@@ -62,7 +62,7 @@ async def run_once(tool: Tool, arguments: dict[str, Any] | None) -> CallToolResu
             settings=settings(),
             redactor=Redactor(TOKEN),
             observer=Observer(),
-            downloader=Downloader(settings()),
+            downloader=Downloader(settings(), Redactor().redact),
             now=lambda: NOW,
             report_progress=report_progress,
         )

@@ -29,7 +29,7 @@ from hailuo_tasks_mcp.settings import Settings, parse_folder
 from hailuo_tasks_mcp.tasks.answers import BatchSummary, TaskSummary
 from hailuo_tasks_mcp.tasks.durations import USUAL_DURATIONS
 from hailuo_tasks_mcp.tasks.polling import poll
-from hailuo_tasks_mcp.tasks.states import RUNNING_STATES, State, classify, usable_urls
+from hailuo_tasks_mcp.tasks.states import RUNNING_STATES, State, classify, count_failed, usable_urls
 from hailuo_tasks_mcp.tasks.summarize import describe_progress, summarize_batch, summarize_task
 from hailuo_tasks_mcp.text import clean_text
 from hailuo_tasks_mcp.tools import retrieve_task
@@ -153,7 +153,7 @@ async def _save(
         output.known(ids, known)
     saves: dict[str, VideoSave] = {}
     videos = videos_of(ids, known.records)
-    downloader = Downloader(startup.settings, transport=startup.transport)
+    downloader = Downloader(startup.settings, startup.redactor.redact, transport=startup.transport)
     try:
         with SaveProgress(len(videos)) as progress:
 
@@ -167,7 +167,12 @@ async def _save(
         output.saved(ids, known, [save for save in saves.values() if save.ended], left=len(videos))
         raise
     output.saved(ids, known, ended)
-    return all(save.file is not None for save in ended)
+    # Those that failed or could not be read count too.
+    all_came = not any(
+        record.response.unread_videos or count_failed(record.videos)
+        for record in known.records.values()
+    )
+    return all_came and all(save.file is not None for save in ended)
 
 
 def _checked(task_ids: Sequence[str], startup: Startup) -> list[str]:

@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 import httpx
 
+from hailuo_tasks_mcp.api.records import Redact
 from hailuo_tasks_mcp.api.streams import Address
 from hailuo_tasks_mcp.errors import DownloadRefusedError
 from hailuo_tasks_mcp.settings import is_loopback, parse_url
@@ -29,11 +30,13 @@ class AddressRules:
 
     Args:
         base_url: where the API is. If that is this machine, so may the files be, by plain http too.
+        redact: returns a text without the tokens in use.
 
     """
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, redact: Redact) -> None:
         base = httpx.URL(base_url)
+        self._redact = redact
         self._base_host = base.host
         self._on_this_machine = is_loopback(base.host)
 
@@ -50,7 +53,7 @@ class AddressRules:
         if url.scheme == "http" and self._on_this_machine and is_loopback(url.host):
             return url
         if url.scheme != "https":
-            raise DownloadRefusedError(f"Only https is fetched, not {_scheme(url)}")
+            raise DownloadRefusedError(f"Only https is fetched, not {self._shown(url.scheme)}:")
         return url
 
     def check_literal(self, url: httpx.URL) -> None:
@@ -76,9 +79,13 @@ class AddressRules:
             return addresses
         found = [address for address in addresses if self._may_connect(address[0])]
         if not found:
-            host = clean_text(url.host, _HOST_LIMIT)
+            host = self._shown(url.host)
             raise DownloadRefusedError(f"{host} is at an address that is not public")
         return found
+
+    def _shown(self, text: str) -> str:
+        # Redacted first, because the cut could go through a token.
+        return clean_text(self._redact(text), _HOST_LIMIT)
 
     def _may_connect(self, text: str) -> bool:
         try:
@@ -113,18 +120,16 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
 
 def _literal(host: str) -> str | None:
     """Return the address that a host is, in any form that a resolver takes; None for a name."""
+    # A dot at the end says only that the name is complete.
+    host = host.rstrip(".")
     try:
         return str(ip_address(host))
     except ValueError:
         pass
-    if host == "localhost" or host.endswith((".localhost", ".localhost.")):
+    if host == "localhost" or host.endswith(".localhost"):
         return "127.0.0.1"
     try:
         # Such as 2130706433 or 0x7f.1.
         return socket.inet_ntoa(socket.inet_aton(host))
     except (OSError, UnicodeEncodeError):
         return None
-
-
-def _scheme(url: httpx.URL) -> str:
-    return f"{clean_text(url.scheme, _HOST_LIMIT)}:"

@@ -16,7 +16,8 @@ from hailuo_tasks_mcp.tasks.states import RUNNING_STATES, State
 from hailuo_tasks_mcp.tasks.summarize import summarize_batch
 from hailuo_tasks_mcp.text import clean_text
 
-_REASON_LIMIT = 200
+# With room for a path.
+_REASON_LIMIT = 500
 
 
 class SavedVideo(Answer):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import httpx
 
+from hailuo_tasks_mcp.api.records import Redact
 from hailuo_tasks_mcp.downloads.disk_thread import DiskThread
 from hailuo_tasks_mcp.downloads.part_files import PartFile, SavedFile, Write, find_saved
 from hailuo_tasks_mcp.downloads.responses import (
@@ -27,9 +28,9 @@ from hailuo_tasks_mcp.downloads.signatures import HEAD_BYTES
 from hailuo_tasks_mcp.downloads.sources import Download, FileServers
 from hailuo_tasks_mcp.errors import (
     DownloadInterruptedError,
-    FolderError,
     HailuoTasksError,
     NotAVideoError,
+    VideoGoneError,
     VideoTooLargeError,
 )
 from hailuo_tasks_mcp.settings import Settings
@@ -69,6 +70,7 @@ class Downloader:
 
     Args:
         settings: where the API is, how large a file may be, and when a download has stalled.
+        redact: returns a text without the tokens in use.
         transport: carries the requests in place of the network.
         write: writes to a descriptor.
 
@@ -77,11 +79,12 @@ class Downloader:
     def __init__(
         self,
         settings: Settings,
+        redact: Redact,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         write: Write = os.write,
     ) -> None:
-        self._servers = FileServers(settings.api_base_url, transport=transport)
+        self._servers = FileServers(settings.api_base_url, redact, transport=transport)
         self._max_bytes = settings.max_video_mb * _MB
         self._stall_seconds = settings.stall_seconds
         self._write = write
@@ -116,7 +119,9 @@ class Downloader:
                 closing.add_done_callback(self._closing.discard)
                 raise
             except BaseException as error:
-                resumable = isinstance(error, DownloadInterruptedError | FolderError)
+                resumable = not isinstance(
+                    error, NotAVideoError | VideoTooLargeError | VideoGoneError
+                )
                 await disk.run(transfer.close, resumable)
                 raise
             else:
@@ -233,7 +238,8 @@ class _Transfer:
                 # Unless it is another file by now, for which a range was not asked for.
                 tag_asked_for = headers.get("if-range")
                 same = tag_asked_for in {None, response.headers.get("etag")}
-                self._has_no_ranges = start > 0 and same
+                if start:
+                    self._has_no_ranges = same
                 start, total = 0, length_of(response)
             else:
                 raise status_error(response)

@@ -191,18 +191,25 @@ class PartFile:
 
         """
         kind = self.kind()
-        with os.fdopen(os.dup(self._descriptor), "rb") as file:
+        with self._errors_told(), os.fdopen(os.dup(self._descriptor), "rb") as file:
             if kind is None or not is_whole(file, kind, self.size):
                 raise NotAVideoError(f"Only a part of a video came, of {self.size} bytes")
         path, size = self._folder / f"{self._stem}.{kind}", self.size
         with self._errors_told():
-            os.fsync(self._descriptor)
+            try:
+                os.fsync(self._descriptor)
+            except OSError:
+                # What the disk has lost of it is not known, and a second fsync would not tell.
+                self.empty()
+                raise
             if not _is_at(self._descriptor, self._path):
                 raise FolderError(f"{self._path}: something else took its place")
+            if os.path.lexists(path):
+                raise FolderError(f"{path}: it came meanwhile, and nothing is overwritten")
             if sys.platform == "win32":
-                # There nothing that is open can be renamed.
+                # There nothing that is open can be renamed; what is there is not replaced.
                 self._close()
-            self._path.replace(path)
+            self._path.rename(path)
             _flush_folder(self._folder)
         self._close()
         return SavedFile(path, size)
@@ -274,6 +281,8 @@ class _ErrorsTold:
 
 def _open(path: Path, flags: int) -> int:
     """Open a file, and no symbolic link to one."""
+    if not hasattr(os, "O_NOFOLLOW") and path.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     descriptor = os.open(path, flags | _FLAGS, _MODE)
     if not hasattr(os, "O_NOFOLLOW") and not _is_at(descriptor, path):
         os.close(descriptor)
@@ -309,7 +318,7 @@ def _lock(descriptor: int) -> None:
             raise
         except OSError as error:
             # Some network file systems have no locks; two processes at once are rare there.
-            if error.errno not in {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}:
+            if error.errno not in {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}:
                 raise
 
 

@@ -8,7 +8,7 @@ import httpx
 
 from hailuo_tasks_mcp.api.http import retry_after_seconds
 from hailuo_tasks_mcp.downloads.signatures import is_html, kind_of
-from hailuo_tasks_mcp.downloads.sources import Download, interrupted
+from hailuo_tasks_mcp.downloads.sources import Download
 from hailuo_tasks_mcp.errors import (
     DownloadInterruptedError,
     DownloadRefusedError,
@@ -43,6 +43,7 @@ class Body:
         self, download: Download, clock: Callable[[], float], stall_seconds: float
     ) -> None:
         self.response = download.response
+        self._download = download
         self._chunks = download.chunks()
         self._clock = clock
         self._stall_seconds = stall_seconds
@@ -80,7 +81,7 @@ class Body:
             message = f"Next to nothing came for {self._stall_seconds:g} s"
             raise DownloadInterruptedError(message) from error
         except httpx.RequestError as error:
-            raise interrupted(error) from error
+            raise self._download.interrupted(error) from error
         self._bytes += len(chunk)
         if self._bytes >= _STALL_BYTES:
             self._bytes = 0
@@ -95,7 +96,8 @@ class Body:
 def length_of(response: httpx.Response) -> int | None:
     """Return how many bytes a body has, as its head says; None if it does not."""
     text = response.headers.get("content-length", "")
-    return int(text) if _LENGTH.fullmatch(text) else None
+    # Beside chunks a length means nothing: RFC 9112, 6.3.
+    return int(text) if _LENGTH.fullmatch(text) and not is_chunked(response) else None
 
 
 def is_chunked(response: httpx.Response) -> bool:

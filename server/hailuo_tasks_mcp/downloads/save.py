@@ -9,7 +9,7 @@ from hailuo_tasks_mcp.api.records import TaskRecord
 from hailuo_tasks_mcp.downloads.disk_thread import DiskThread
 from hailuo_tasks_mcp.downloads.download import MAX_AT_ONCE, Downloader
 from hailuo_tasks_mcp.downloads.names import file_stem
-from hailuo_tasks_mcp.downloads.part_files import SavedFile, make_folder
+from hailuo_tasks_mcp.downloads.part_files import SavedFile, find_saved, make_folder
 from hailuo_tasks_mcp.errors import DiskFullError, Failure, FolderError, HailuoTasksError
 from hailuo_tasks_mcp.tasks.states import classify, usable_urls
 
@@ -132,16 +132,30 @@ async def _save_all(
     async def work() -> None:
         for save in left:
             if full:
-                save.failure = full[0]
+                # What is there already needs no room.
+                save.file = await _found(folder, save.video.stem)
+                save.was_there = save.file is not None
+                save.failure = None if save.was_there else full[0]
             else:
                 await _save(downloader, save, folder, on_change)
-            if save.failure is not None and save.failure.kind is DiskFullError:
-                full.append(save.failure)
+            if save.failure is not None and save.failure.kind is DiskFullError and not full:
+                _, _, words = save.failure.message.rpartition(": ")
+                full.append(Failure(DiskFullError, f"{folder}: {words}"))
             on_change(save)
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(min(MAX_AT_ONCE, len(saves))):
             tasks.create_task(work())
+
+
+async def _found(folder: Path, stem: str) -> SavedFile | None:
+    disk = DiskThread()
+    try:
+        return await disk.run(find_saved, folder, stem)
+    except FolderError:
+        return None
+    finally:
+        disk.stop()
 
 
 async def _save(downloader: Downloader, save: VideoSave, folder: Path, on_change: OnChange) -> None:

@@ -11,6 +11,7 @@ import httpx
 
 from hailuo_tasks_mcp.api.network import proxy_for, trusted_certificates
 from hailuo_tasks_mcp.api.proxies import ProxyRefusalError
+from hailuo_tasks_mcp.api.records import Redact
 from hailuo_tasks_mcp.api.transport import NetworkTransport
 from hailuo_tasks_mcp.downloads.addresses import AddressRules
 from hailuo_tasks_mcp.errors import (
@@ -37,12 +38,20 @@ class FileServers:
 
     Args:
         base_url: where the API is, which decides on what may be fetched.
+        redact: returns a text without the tokens in use.
         transport: carries the requests in place of the network.
 
     """
 
-    def __init__(self, base_url: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._rules = AddressRules(base_url)
+    def __init__(
+        self,
+        base_url: str,
+        redact: Redact,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._rules = AddressRules(base_url, redact)
+        self._redact = redact
         self._transport = transport
         self._certificates: ssl.SSLContext | None = None
 
@@ -78,8 +87,8 @@ class FileServers:
         try:
             response = await transport.handle_async_request(request)
         except httpx.RequestError as error:
-            raise interrupted(error) from error
-        return Download(response, transport if self._transport is None else None)
+            raise interrupted(error, self._redact) from error
+        return Download(response, self._redact, transport if self._transport is None else None)
 
     def _open(self, url: httpx.URL) -> NetworkTransport:
         """Return what reaches a server, of which the addresses are checked, not only the name."""
@@ -98,6 +107,7 @@ class Download:
 
     Args:
         response: the response.
+        redact: returns a text without the tokens in use.
         transport: brought it, and is closed with it; None if that is not ours to close.
 
     Attributes:
@@ -106,9 +116,13 @@ class Download:
     """
 
     def __init__(
-        self, response: httpx.Response, transport: httpx.AsyncBaseTransport | None
+        self,
+        response: httpx.Response,
+        redact: Redact,
+        transport: httpx.AsyncBaseTransport | None,
     ) -> None:
         self.response = response
+        self._redact = redact
         self._transport = transport
 
     def chunks(self) -> AsyncIterator[bytes]:
@@ -117,6 +131,10 @@ class Download:
         assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101 - of an async transport
         return aiter(stream)
 
+    def interrupted(self, error: httpx.RequestError) -> HailuoTasksError:
+        """Return why not all of the body came."""
+        return interrupted(error, self._redact)
+
     async def aclose(self) -> None:
         """Close the connection."""
         await self.response.aclose()
@@ -124,7 +142,7 @@ class Download:
             await self._transport.aclose()
 
 
-def interrupted(error: httpx.RequestError) -> HailuoTasksError:
+def interrupted(error: httpx.RequestError, redact: Redact) -> HailuoTasksError:
     """Return why there is no response, or not all of it."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
@@ -133,7 +151,8 @@ def interrupted(error: httpx.RequestError) -> HailuoTasksError:
         return UntrustedCertificateError(
             f"The certificate of the server of the file is not trusted ({cause.verify_message})"
         )
-    words = clean_text(str(error), _WORDS_LIMIT)
+    # Some of these texts quote what was received, and the cut could go through a token.
+    words = clean_text(redact(str(error)), _WORDS_LIMIT)
     if isinstance(error, ProxyRefusalError):
         return DownloadRefusedError(f"The proxy refuses: {words}")
     if isinstance(error, httpx.ConnectError):

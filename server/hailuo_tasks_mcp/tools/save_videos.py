@@ -96,7 +96,6 @@ async def run(context: ToolContext, arguments: SaveVideosArguments) -> SaveSumma
             on_change=progress.on_change,
             within_seconds=max(longest - waited_seconds, _MIN_SAVING_SECONDS),
         )
-    context.log_for_operator(save.failure for save in saves if save.failure is not None)
     return summarize_saves(
         [no_ids.get(task_id, task_id) for task_id in arguments.task_ids],
         known,
