@@ -4,7 +4,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from mcp.server.caching import CacheHint
@@ -26,7 +26,6 @@ from mcp_types import (
 from hailuo_tasks_mcp import __version__
 from hailuo_tasks_mcp.api.client import Api, ApiClient
 from hailuo_tasks_mcp.callers import Caller
-from hailuo_tasks_mcp.downloads.download import Downloader
 from hailuo_tasks_mcp.messages import Reader
 from hailuo_tasks_mcp.observer import Observer
 from hailuo_tasks_mcp.pagination import refuse_cursor
@@ -46,6 +45,9 @@ from hailuo_tasks_mcp.tools.catalog import tools_for
 from hailuo_tasks_mcp.tools.mcp_tasks import McpTasks
 from hailuo_tasks_mcp.tools.tool import Clock, Tool, ToolContext, run_tool
 from hailuo_tasks_mcp.ui_extension import add_ui_extension, shown_in_view
+
+if TYPE_CHECKING:
+    from hailuo_tasks_mcp.downloads.download import Downloader
 
 CallerOf = Callable[[ServerRequestContext[Api]], Caller]
 
@@ -111,13 +113,14 @@ def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins fo
     schemas = {name: tool.definition.input_schema for name, tool in tools.items()}
     mcp_tasks = McpTasks(tools.values(), settings)
     definitions = [shown_in_view(tool) for tool in tools.values()]
-    downloader = Downloader(settings, redactor.redact, transport=transport)
+    downloader = _downloader(settings, redactor, transport)
 
     @asynccontextmanager
     async def lifespan(_: Server[Api]) -> AsyncIterator[Api]:
         async with Api(settings, redactor, transport=transport, observer=observer) as api:
             yield api
-        await downloader.settle(_SETTLE_SECONDS)
+        if downloader is not None:
+            await downloader.settle(_SETTLE_SECONDS)
 
     def context_of(
         request: ServerRequestContext[Api], caller: Caller, client: ApiClient
@@ -187,6 +190,18 @@ def create_server(  # noqa: PLR0913 - what a transport decides, and stand-ins fo
     add_tasks_extension(server, mcp_tasks, open_context)
     add_ui_extension(server)
     return server
+
+
+def _downloader(
+    settings: Settings, redactor: Redactor, transport: httpx.AsyncBaseTransport | None
+) -> "Downloader | None":
+    """Return what saves videos; None where no folder is set."""
+    if settings.save_dir is None:
+        return None
+    # Here, as in `tools/catalog`.
+    from hailuo_tasks_mcp.downloads.download import Downloader  # noqa: PLC0415
+
+    return Downloader(settings, redactor.redact, transport=transport)
 
 
 def _redacting(redactor: Redactor, caller_of: CallerOf) -> ServerMiddleware[Api]:

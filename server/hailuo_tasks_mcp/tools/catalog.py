@@ -1,12 +1,7 @@
 """Which tools there are."""
 
 from hailuo_tasks_mcp.settings import Settings
-from hailuo_tasks_mcp.tools import (
-    list_recent_tasks,
-    retrieve_task,
-    retrieve_tasks_batch,
-    save_videos,
-)
+from hailuo_tasks_mcp.tools import list_recent_tasks, retrieve_task, retrieve_tasks_batch
 from hailuo_tasks_mcp.tools.tool import Tool
 
 
@@ -18,5 +13,8 @@ def tools_for(settings: Settings) -> tuple[Tool, ...]:
         list_recent_tasks.tool(settings),
     ]
     if settings.save_dir is not None:
+        # Here, because most servers save nothing, and start faster without.
+        from hailuo_tasks_mcp.tools import save_videos  # noqa: PLC0415
+
         tools.append(save_videos.tool(settings))
     return tuple(tools)

@@ -75,7 +75,10 @@ async def run(context: ToolContext, arguments: SaveVideosArguments) -> SaveSumma
     """
     clock = asyncio.get_running_loop().time
     start = clock()
-    settings = context.settings
+    settings, downloader = context.settings, context.downloader
+    # The tool is there only where a folder is set.
+    assert downloader is not None  # noqa: S101
+    assert settings.save_dir is not None  # noqa: S101
     longest = settings.max_wait_seconds
     no_ids = {
         task_id: context.redactor.redact(task_id)
@@ -90,9 +93,9 @@ async def run(context: ToolContext, arguments: SaveVideosArguments) -> SaveSumma
     progress = _Progress(videos)
     async with _reported(context, progress, waited_seconds):
         saves = await save_videos(
-            context.downloader,
+            downloader,
             videos,
-            Path(settings.save_dir or ""),
+            Path(settings.save_dir),
             on_change=progress.on_change,
             within_seconds=max(longest - waited_seconds, _MIN_SAVING_SECONDS),
         )

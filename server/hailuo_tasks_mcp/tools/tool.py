@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mcp_types import CallToolResult, TextContent
 from mcp_types import Tool as ToolDefinition
@@ -17,7 +17,6 @@ from pydantic import BaseModel, ValidationError
 
 from hailuo_tasks_mcp.api.client import ApiClient
 from hailuo_tasks_mcp.callers import Caller
-from hailuo_tasks_mcp.downloads.download import Downloader
 from hailuo_tasks_mcp.errors import Failure, HailuoTasksError, InvalidArgumentsError
 from hailuo_tasks_mcp.messages import (
     SANDBOX_LINE,
@@ -33,6 +32,10 @@ from hailuo_tasks_mcp.settings import Settings
 from hailuo_tasks_mcp.tasks.answers import Answer
 from hailuo_tasks_mcp.tasks.waits import Waits
 from hailuo_tasks_mcp.tools.arguments import describe_problems
+
+if TYPE_CHECKING:
+    # Loaded where a folder for videos is set.
+    from hailuo_tasks_mcp.downloads.download import Downloader
 
 # More arguments are refused by their number alone: each one that is unknown is an error of its own.
 _MAX_GIVEN_ARGUMENTS = 100
@@ -60,7 +63,8 @@ class ToolContext:
         settings: the effective settings.
         redactor: knows this caller's tokens, which no answer may hold.
         observer: is told how the call ended.
-        downloader: saves videos; shared by all calls, of which few may at a time.
+        downloader: saves videos; shared by all calls, of which few may at a time. None where no
+            folder is set.
         now: returns the time, in Unix seconds.
         report_progress: sends a notification of progress, if the caller wants any.
 
@@ -73,7 +77,7 @@ class ToolContext:
     settings: Settings
     redactor: Redactor
     observer: Observer
-    downloader: Downloader
+    downloader: "Downloader | None"
     now: Clock
     report_progress: ReportProgress
 
