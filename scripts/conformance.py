@@ -109,7 +109,7 @@ REASONS: Mapping[str, Reason] = {
         r"Unknown tool: test_|server does not list the diagnostic tool 'test_"
         r"|Expected InputRequiredResult with inputRequests and requestState"
         r"|could not get initial InputRequiredResult|instead of re-requesting",
-        "Calls a tool of the suite's; the product has its own two.",
+        "Calls a tool of the suite's; the product has its own.",
     ),
     "c": Reason(
         _TWO_TOOLS,
