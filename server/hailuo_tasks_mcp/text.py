@@ -39,6 +39,13 @@ def clean_text(text: str, limit: int) -> str:
     return without_hidden(safe[: limit - 1]).rstrip() + "…"
 
 
+def clean_quoting_text(text: str, limit: int) -> str:
+    """Return a text as `clean_text` does; if the cut is in a quotation, it ends with its quote."""
+    cleaned = clean_text(text, limit)
+    # Else what follows would seem to be quoted too.
+    return clean_text(text, limit - 1) + '"' if cleaned.count('"') % 2 else cleaned
+
+
 def quoted(text: str, limit: int) -> str:
     """Return `text` cleaned and in quotes, so that it cannot pose as a sentence of ours."""
     return json.dumps(clean_text(text, limit), ensure_ascii=False)

@@ -12,6 +12,7 @@ from hailuo_tasks_mcp.api.records import TaskRecord
 from hailuo_tasks_mcp.errors import UnreachableError, UnreadableResponseError
 from helpers import (
     TIMEOUT_SECONDS,
+    TOKEN,
     ConnectionHandler,
     http_response,
     look_up_one,
@@ -184,3 +185,20 @@ async def test_two_hundred_calls_at_once_share_at_most_four_connections() -> Non
     assert requests == 6
     assert most <= 4
     assert opened <= 6
+
+
+@pytest.mark.parametrize("before", [0, 60, 70, 75, 80, 110])
+async def test_a_reason_that_is_cut_holds_no_part_of_the_token(before: int) -> None:
+    async def send_nonsense(reader: Reader, writer: Writer) -> None:
+        await read_request(reader)
+        writer.write(f"HTTP/1.1 200 OK\r\n{'x' * before}{TOKEN}\r\n\r\n".encode())
+        await writer.drain()
+
+    async with raw_server(send_nonsense) as address:
+        with pytest.raises(UnreachableError) as caught:
+            await retrieve_from(address)
+
+    message = caught.value.failure.message
+    assert TOKEN[:9] not in message
+    # What is quoted ends with its quote.
+    assert message.count('"') == 2

@@ -143,17 +143,20 @@ async def test_what_came_before_outlives_a_refusal(act: Act, tmp_path: Path) -> 
     "act",
     [
         redirects(f"{TOKEN}://x"),
-        redirects(f"https://{TOKEN}.localhost/v"),
-        sends(f"HTTP/1.1 200 OK\r\n{TOKEN}\r\n\r\n".encode()),
+        # So that what is said of it is cut in its middle.
+        *(redirects(f"{'x' * before}{TOKEN}://x") for before in (45, 50, 55)),
+        *(
+            sends(f"HTTP/1.1 200 OK\r\n{'x' * before}{TOKEN}\r\n\r\n".encode())
+            for before in (0, 60, 70, 75, 80)
+        ),
     ],
-    ids=["scheme", "host", "header"],
 )
 async def test_no_reason_holds_the_token(act: Act, tmp_path: Path) -> None:
     async with file_server() as files:
         result = await save(files.link("/v", act), tmp_path)
 
     assert result.failure is not None
-    assert TOKEN not in result.failure.message
+    assert TOKEN[:9] not in result.failure.message
 
 
 async def test_chunks_are_believed_where_a_length_contradicts_them(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from hailuo_tasks_mcp.text import clean_text
 # take six times theirs, and each costs as much as a long one.
 _MAX_FRAMING_FACTOR = 2
 _MAX_FRAMING_BYTES = 65_536
-_WORDS_LIMIT = 120
+# Long, because it is redacted and cut by whoever shows it, and a cut here could go through a token.
+_WORDS_LIMIT = 2_000
 
 Headers = Sequence[tuple[bytes, bytes]]
 

@@ -30,7 +30,7 @@ from hailuo_tasks_mcp.errors import (
 from hailuo_tasks_mcp.observer import Observer
 from hailuo_tasks_mcp.redaction import Redactor
 from hailuo_tasks_mcp.settings import Settings
-from hailuo_tasks_mcp.text import clean_text, max_json_values, quoted
+from hailuo_tasks_mcp.text import clean_quoting_text, max_json_values, quoted
 
 # They only read, so the API may receive one more than once.
 MAX_READ_ATTEMPTS = 3
@@ -148,7 +148,7 @@ class Sender:
         if isinstance(error, httpx.DecodingError):
             return self.unreadable("a body that cannot be decoded", "JSON")
         # Some of these texts quote what was received.
-        words = clean_text(self.redact(str(error)), 160)
+        words = clean_quoting_text(self.redact(str(error)), 160)
         if isinstance(error, ProxyRefusalError):
             return NetworkConfigurationError(
                 f"The proxy refuses to reach the {api} ({words})", variables=PROXY_VARIABLES

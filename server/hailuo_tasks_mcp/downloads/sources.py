@@ -20,7 +20,7 @@ from hailuo_tasks_mcp.errors import (
     HailuoTasksError,
     UntrustedCertificateError,
 )
-from hailuo_tasks_mcp.text import clean_text
+from hailuo_tasks_mcp.text import clean_quoting_text
 
 MAX_REDIRECTS = 3
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -152,7 +152,7 @@ def interrupted(error: httpx.RequestError, redact: Redact) -> HailuoTasksError:
             f"The certificate of the server of the file is not trusted ({cause.verify_message})"
         )
     # Some of these texts quote what was received, and the cut could go through a token.
-    words = clean_text(redact(str(error)), _WORDS_LIMIT)
+    words = clean_quoting_text(redact(str(error)), _WORDS_LIMIT)
     if isinstance(error, ProxyRefusalError):
         return DownloadRefusedError(f"The proxy refuses: {words}")
     if isinstance(error, httpx.ConnectError):

@@ -15,7 +15,7 @@ from hailuo_tasks_mcp.tasks.durations import (
 )
 from hailuo_tasks_mcp.tasks.failures import FailureKind, failure_kind
 from hailuo_tasks_mcp.tasks.states import RUNNING_STATES, State
-from hailuo_tasks_mcp.text import clean_text
+from hailuo_tasks_mcp.text import clean_quoting_text
 
 # The tools that a next step can name.
 RETRIEVE_TASK = "retrieve_task"
@@ -227,11 +227,7 @@ def unlearned_step(failure: Failure) -> str:
 
 def reason(failure: Failure) -> str:
     """Return in a few words why a record could not be fetched."""
-    text = clean_text(failure.message, _REASON_LIMIT)
-    if text.count('"') % 2:
-        # What is quoted ends with the cut, not in words of ours.
-        return clean_text(failure.message, _REASON_LIMIT - 1) + '"'
-    return text
+    return clean_quoting_text(failure.message, _REASON_LIMIT)
 
 
 def _waiting_call(call: str, when: str, retry_after_seconds: float, max_wait_seconds: int) -> str:
