@@ -12,6 +12,8 @@ import pytest
 from hailuo_tasks_mcp.downloads import download
 from hailuo_tasks_mcp.downloads.addresses import AddressRules, is_public
 from hailuo_tasks_mcp.errors import DownloadInterruptedError, DownloadRefusedError
+from hailuo_tasks_mcp.redaction import Redactor
+from helpers import TOKEN
 from saving import contents, failure, save
 
 PUBLIC = ["93.184.216.34", "8.8.8.8", "2606:2800:220:1::1", "64:ff9b::8.8.8.8", "::ffff:8.8.8.8"]
@@ -131,3 +133,13 @@ async def test_the_addresses_that_were_checked_are_the_ones_connected_to(
     assert asked == [b"rebind.test"] * 2
     assert connected == [("93.184.216.34", 443)]
     assert contents(tmp_path) == {}
+
+
+def test_no_host_that_is_refused_shows_the_token() -> None:
+    rules = AddressRules("https://api.test", Redactor(TOKEN).redact)
+    url = rules.checked_url(f"https://{'x' * 30}.{TOKEN}.test/v")
+
+    with pytest.raises(DownloadRefusedError) as caught:
+        rules.allowed(url, [("10.0.0.1", 443)])
+
+    assert TOKEN[:9] not in caught.value.failure.message

@@ -115,16 +115,28 @@ async def test_a_file_that_comes_under_the_final_name_meanwhile_is_not_overwritt
     assert (tmp_path / f"{NAME}.mp4").read_bytes() == OUTSIDE
 
 
+@pytest.mark.parametrize("broken_too", ["fsync", "ftruncate"])
 async def test_what_the_disk_may_have_lost_is_fetched_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    broken_too: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    truncate = os.ftruncate
+    synced = False
+
     def fail(_: int) -> None:
+        nonlocal synced
+        synced = True
         raise OSError(errno.EIO, "lost")
+
+    def fail_once_synced(descriptor: int, length: int) -> None:
+        if synced and broken_too == "ftruncate":
+            raise OSError(errno.EROFS, "read-only")
+        truncate(descriptor, length)
 
     async with file_server() as files:
         link = files.link("/v", serve(LARGE))
         with monkeypatch.context() as broken:
             broken.setattr(os, "fsync", fail)
+            broken.setattr(os, "ftruncate", fail_once_synced)
             failure(await save(link, tmp_path), FolderError)
         left = contents(tmp_path)
         path = saved(await save(link, tmp_path))

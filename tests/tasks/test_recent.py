@@ -195,9 +195,26 @@ def test_what_the_api_does_not_send_is_said_with_how_to_narrow() -> None:
 
     assert data["more"] == 380
     assert data["next_step"] == (
-        "At least 380 more: the API sent 240 tasks and no others. For more of these: use "
+        "At least 380 more: the API sent 240 tasks and no others. For those that came: use "
         "`states` or a `limit` of up to 50."
     )
+
+
+@pytest.mark.parametrize("failure", [None, Failure(RateLimitedError, "The limit is reached")])
+def test_no_way_is_said_to_tasks_that_did_not_come(failure: Failure | None) -> None:
+    told = step(listing(*tasks(20), complete=False, unfetched=30, failure=failure))
+
+    assert told is not None
+    assert told.startswith("At least 30 more: ")
+    assert "use " not in told
+
+
+def test_a_remote_reader_is_told_of_no_command() -> None:
+    found = listing(*tasks(60))
+    query = Query(24, ["succeeded"], 50)
+    told = summarize_recent(found, query, max_wait_seconds=50, reader="remote").next_step
+
+    assert told == "10 more, older."
 
 
 def test_how_many_of_those_that_did_not_come_are_in_a_state_is_not_claimed() -> None:

@@ -92,6 +92,17 @@ async def test_a_call_that_waits_is_followed_before_it_is_answered(view: View) -
     assert await view.asked("calls") == [{"name": "retrieve_task", "arguments": {"task_id": TASK}}]
 
 
+async def test_a_call_that_waits_is_not_said_to_be_given_up_where_the_view_may_not_call(
+    view: View,
+) -> None:
+    await view.open(capabilities={"openLinks": {}})
+
+    await view.host("bridge.sendToolInput", {"arguments": {"task_id": TASK, "wait_seconds": 50}})
+    await view.status("Looking up").wait_for()
+
+    assert await view.text("No longer updated").count() == 0
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_a_running_task_is_followed_to_its_end_by_its_tool_alone(
     view: View, version: str

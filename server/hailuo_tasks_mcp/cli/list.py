@@ -120,7 +120,8 @@ def _about(listing: Listing, query: Query, selection: Selection) -> str:
     lines = [f"{shown} of the last {query.hours:g} hours{states}, in local time. {NOTE}"]
     if more:
         at_least = "" if selection.complete else "At least "
-        lines.append(f"{at_least}{more} more, older: see --limit and --state.")
+        older = ", older: see --limit and --state" if selection.unlisted else ""
+        lines.append(f"{at_least}{more} more{older}.")
     elif not selection.complete:
         lines.append("There may be more.")
     if listing.left_out:

@@ -1,7 +1,7 @@
 """A file while it is being downloaded, under a name that ends in `.part`, until it is renamed.
 
 All of this blocks. Nothing here follows a symbolic link, and nothing that is there is overwritten
-but the `.part` file itself.
+but the `.part` file itself; that is looked at right before the file is renamed.
 """
 
 import errno
@@ -200,7 +200,9 @@ class PartFile:
                 os.fsync(self._descriptor)
             except OSError:
                 # What the disk has lost of it is not known, and a second fsync would not tell.
-                self.empty()
+                self.size = 0
+                with suppress(OSError):
+                    self.empty()
                 raise
             if not _is_at(self._descriptor, self._path):
                 raise FolderError(f"{self._path}: something else took its place")

@@ -53,12 +53,14 @@ class Selection(NamedTuple):
 
     Attributes:
         records: the records, as many as were asked for, the newest first.
-        more: how many more there are; if not `complete`, at least.
+        unlisted: how many came that are beyond the limit, and so older.
+        more: how many more there are, those included; if not `complete`, at least.
         complete: whether all that there are came from the API.
 
     """
 
     records: Sequence[TaskRecord]
+    unlisted: int
     more: int
     complete: bool
 
@@ -70,8 +72,8 @@ def select(listing: Listing, query: Query) -> Selection:
     ]
     # Which states those have that did not come is not known.
     unfetched = 0 if query.states else listing.unfetched
-    more = max(0, len(records) - query.limit) + unfetched
-    return Selection(records[: query.limit], more, listing.complete)
+    unlisted = max(0, len(records) - query.limit)
+    return Selection(records[: query.limit], unlisted, unlisted + unfetched, listing.complete)
 
 
 def summarize_recent(
@@ -167,19 +169,21 @@ def _incomplete_step(listing: Listing, selection: Selection, reader: Reader) -> 
 
 
 def _narrowing_step(query: Query, selection: Selection, reader: Reader) -> str | None:
-    """Return how to see tasks that came and are not listed; None if there are none.
+    """Return how to see tasks that came and are not listed; None if there are none, or no way.
 
     Fewer hours would not bring them, because they are the older ones.
     """
-    if not selection.more or len(selection.records) < query.limit:
+    if not selection.unlisted:
         return None
     ways = ["`states`"] if len(query.states) != 1 else []
     if query.limit < HIGHEST_LIMIT:
         ways.append(f"a `limit` of up to {HIGHEST_LIMIT}")
     elif reader in {"model", "person"}:
         ways.append("`hailuo-tasks-mcp list --limit 1000` in a terminal")
-    count = f"{selection.more} more, older" if selection.complete else "For more of these"
-    return f"{count}: use {' or '.join(ways)}." if ways else f"{count}."
+    if not ways:
+        return f"{selection.unlisted} more, older." if selection.complete else None
+    which = f"{selection.unlisted} more, older" if selection.complete else "For those that came"
+    return f"{which}: use {' or '.join(ways)}."
 
 
 def _more_videos_step(tasks: Sequence[ListedTask]) -> str | None:
