@@ -306,12 +306,10 @@ _REMEDIES: dict[type[HailuoTasksError], _Remedy] = {
     FolderError: _Remedy(
         model="Ask the user to correct that; then call again.",
         person="Correct that, or name another folder.",
-        remote=_TELL_OPERATOR,
     ),
     DiskFullError: _Remedy(
         model="Ask the user to make room; then call again.",
         person="Make room, or name another folder.",
-        remote=_TELL_OPERATOR,
     ),
     TooManyWaitsError: _Remedy(
         model="Ask without `wait_seconds` or, once some of them have ended, wait for all ids in "

@@ -6,14 +6,14 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from hailuo_tasks_mcp.api.client import open_client
 from hailuo_tasks_mcp.api.records import TaskRecord
 from hailuo_tasks_mcp.api.results import Listing
+from hailuo_tasks_mcp.cli.output import print_failure, print_json
 from hailuo_tasks_mcp.cli.startup import Startup, start
-from hailuo_tasks_mcp.errors import Failure, HailuoTasksError
-from hailuo_tasks_mcp.messages import SANDBOX_LINE, error_text, remedy
+from hailuo_tasks_mcp.errors import HailuoTasksError
+from hailuo_tasks_mcp.messages import SANDBOX_LINE, error_text
 from hailuo_tasks_mcp.tasks.recent import (
     NOTE,
     Query,
@@ -23,7 +23,6 @@ from hailuo_tasks_mcp.tasks.recent import (
     summarize_recent,
 )
 from hailuo_tasks_mcp.tasks.states import classify, usable_urls
-from hailuo_tasks_mcp.tools.tool import compact_json
 
 LISTED, NOT_LISTED = 0, 1
 _HEADS = ("TASK ID", "STATE", "CREATED", "VIDEO", "LINK")
@@ -57,14 +56,14 @@ async def run_list(startup: Startup, query: Query, *, form: str = "table") -> in
         async with open_client(settings, transport=transport, redactor=redactor) as client:
             listing = await client.list_recent(query.hours * 3600, now=time.time())
     except HailuoTasksError as error:
-        _print_failure(startup, error.failure, as_json=form == "json")
+        print_failure(error.failure, settings, redactor, as_json=form == "json")
         return NOT_LISTED
     selection = select(listing, query)
     if form == "json":
         summary = summarize_recent(
             listing, query, max_wait_seconds=settings.max_wait_seconds, reader="person"
         )
-        _print_json(startup, summary.as_data())
+        print_json(summary.as_data(), settings, redactor)
     elif form == "ids":
         for record in selection.records:
             print(record.task_id)
@@ -129,19 +128,3 @@ def _about(listing: Listing, query: Query, selection: Selection) -> str:
     if listing.failure is not None:
         lines.append(f"Not all could be fetched. {error_text(listing.failure, 'person')}")
     return "\n".join(lines)
-
-
-def _print_failure(startup: Startup, failure: Failure, *, as_json: bool) -> None:
-    """Print why nothing could be listed, as `retrieve` does."""
-    if as_json:
-        told = {"message": failure.message, "remedy": remedy(failure, "person")}
-        trace = {"trace_id": failure.trace_id} if failure.trace_id else {}
-        _print_json(startup, {"error": told | trace})
-    else:
-        text = startup.redactor.redact(error_text(failure, "person"))
-        print(f"hailuo-tasks-mcp: {text}", file=sys.stderr)
-
-
-def _print_json(startup: Startup, data: dict[str, Any]) -> None:
-    data = startup.redactor.redact_json(data)
-    print(compact_json(data | {"sandbox": True} if startup.settings.sandbox else data))

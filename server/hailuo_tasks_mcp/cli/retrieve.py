@@ -17,6 +17,7 @@ from hailuo_tasks_mcp.api.client import ApiClient, open_client
 from hailuo_tasks_mcp.api.records import TaskRecord
 from hailuo_tasks_mcp.api.results import LookupResult
 from hailuo_tasks_mcp.cli.id_list import read_ids
+from hailuo_tasks_mcp.cli.output import print_failure, print_json
 from hailuo_tasks_mcp.cli.save_progress import SaveProgress, megabytes
 from hailuo_tasks_mcp.cli.startup import Startup, start
 from hailuo_tasks_mcp.cli.terminal import INTERRUPTED, ProgressLine
@@ -33,8 +34,8 @@ from hailuo_tasks_mcp.tasks.states import RUNNING_STATES, State, classify, count
 from hailuo_tasks_mcp.tasks.summarize import describe_progress, summarize_batch, summarize_task
 from hailuo_tasks_mcp.text import clean_text
 from hailuo_tasks_mcp.tools import retrieve_task
-from hailuo_tasks_mcp.tools.arguments import MAX_TASK_ID_LENGTH, find_task_id
-from hailuo_tasks_mcp.tools.tool import check_arguments, compact_json
+from hailuo_tasks_mcp.tools.arguments import MAX_TASK_ID_LENGTH, find_task_id, redacted_no_ids
+from hailuo_tasks_mcp.tools.tool import check_arguments
 
 ALL_SUCCEEDED, NOT_ALL_SUCCEEDED, USAGE, STILL_RUNNING = 0, 1, 2, 3
 _WIDTH = 100
@@ -298,23 +299,14 @@ class _Output:
 
     def failed(self, error: HailuoTasksError) -> int:
         """Print why nothing is known, and return the exit code."""
-        failure = error.failure
-        if self.as_json:
-            told = {"message": failure.message, "remedy": remedy(failure, "person")}
-            trace = {"trace_id": failure.trace_id} if failure.trace_id else {}
-            self._print_json({"error": told | trace})
-        else:
-            text = self.redactor.redact(error_text(failure, "person"))
-            print(f"hailuo-tasks-mcp: {text}", file=sys.stderr)
+        print_failure(error.failure, self.settings, self.redactor, as_json=self.as_json)
         return USAGE if isinstance(error, InvalidArgumentsError) else NOT_ALL_SUCCEEDED
 
     def _summary(self, ids: Sequence[str], known: LookupResult) -> TaskSummary | BatchSummary:
         """Return what a model gets."""
         now, max_wait_seconds = time.time(), self.settings.max_wait_seconds
         if len(ids) > 1:
-            # Redacted here, because what is no id is cut, and the cut could go through a token.
-            redact = self.redactor.redact
-            no_ids = {task_id: redact(task_id) for task_id in ids if not find_task_id(task_id)}
+            no_ids = redacted_no_ids(ids, self.redactor)
             return summarize_batch(
                 [no_ids.get(task_id, task_id) for task_id in ids],
                 known,
@@ -327,8 +319,7 @@ class _Output:
         return summarize_task(task_id, record, failure, now=now, max_wait_seconds=max_wait_seconds)
 
     def _print_json(self, data: dict[str, Any]) -> None:
-        data = self.redactor.redact_json(data)
-        print(compact_json(data | {"sandbox": True} if self.settings.sandbox else data))
+        print_json(data, self.settings, self.redactor)
 
 
 def _saved_line(save: VideoSave) -> str:

@@ -4,6 +4,7 @@ Arguments are validated with the effective `Settings` as pydantic's context.
 """
 
 import re
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import (
@@ -63,6 +64,14 @@ def find_task_id(text: str) -> str | None:
         return found.pop() if len(found) == 1 else None
     bare = text.strip(_AROUND_AN_ID)
     return bare if _TASK_ID.fullmatch(bare) else None
+
+
+def redacted_no_ids(texts: Iterable[str], redactor: Redactor) -> dict[str, str]:
+    """Return those texts that are no task ids, each with what may be shown of it.
+
+    They are redacted before they are cut, because the cut could go through a token.
+    """
+    return {text: redactor.redact(text) for text in texts if not find_task_id(text)}
 
 
 def _one_task_id(text: str) -> str:

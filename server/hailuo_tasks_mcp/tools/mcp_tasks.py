@@ -78,7 +78,7 @@ class McpTasks:
     async def call(
         self, tool: Tool, context: ToolContext, arguments: Mapping[str, Any] | None
     ) -> CallToolResult | JsonObject:
-        """Run a tool, with unchecked arguments, for a client that knows MCP tasks.
+        """Run a tool, with unchecked arguments, for a client that declares MCP tasks.
 
         Returns: an MCP task if the call is to wait and something still runs, else the result.
 
@@ -128,8 +128,10 @@ class McpTasks:
         self.check(context, mcp_task_id)
         self._cancelled.setdefault(context.caller.key, {})[mcp_task_id] = None
         if sum(map(len, self._cancelled.values())) > _MAX_CANCELLED:
-            of_one = max(self._cancelled.values(), key=len)
-            del of_one[next(iter(of_one))]
+            most = max(self._cancelled, key=lambda key: len(self._cancelled[key]))
+            del self._cancelled[most][next(iter(self._cancelled[most]))]
+            if not self._cancelled[most]:
+                del self._cancelled[most]
 
     def check(self, context: ToolContext, mcp_task_id: str) -> None:
         """Look whether this server has an MCP task.

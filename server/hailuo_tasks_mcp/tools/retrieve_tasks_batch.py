@@ -16,6 +16,7 @@ from hailuo_tasks_mcp.tools.arguments import (
     TaskIds,
     WaitSeconds,
     find_task_id,
+    redacted_no_ids,
 )
 from hailuo_tasks_mcp.tools.lookup import READ_ONLY, LookupTool, lookup_tool
 from hailuo_tasks_mcp.tools.schema import flat_schema
@@ -65,12 +66,7 @@ def summarize(
     context: ToolContext, arguments: RetrieveTasksBatchArguments, known: LookupResult
 ) -> BatchSummary:
     """Return the answer of what is known."""
-    # Redacted here, because what is no id is cut, and the cut could go through a token.
-    no_ids = {
-        task_id: context.redactor.redact(task_id)
-        for task_id in arguments.task_ids
-        if not find_task_id(task_id)
-    }
+    no_ids = redacted_no_ids(arguments.task_ids, context.redactor)
     return summarize_batch(
         [no_ids.get(task_id, task_id) for task_id in arguments.task_ids],
         known,

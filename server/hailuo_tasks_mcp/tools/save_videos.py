@@ -19,7 +19,7 @@ from hailuo_tasks_mcp.tools.arguments import (
     Arguments,
     TaskIds,
     WaitSeconds,
-    find_task_id,
+    redacted_no_ids,
 )
 from hailuo_tasks_mcp.tools.lookup import poll_with_progress
 from hailuo_tasks_mcp.tools.schema import flat_schema
@@ -80,11 +80,7 @@ async def run(context: ToolContext, arguments: SaveVideosArguments) -> SaveSumma
     assert downloader is not None  # noqa: S101
     assert settings.save_dir is not None  # noqa: S101
     longest = settings.max_wait_seconds
-    no_ids = {
-        task_id: context.redactor.redact(task_id)
-        for task_id in arguments.task_ids
-        if not find_task_id(task_id)
-    }
+    no_ids = redacted_no_ids(arguments.task_ids, context.redactor)
     ids = [task_id for task_id in arguments.task_ids if task_id not in no_ids]
     wait_seconds = min(arguments.wait_seconds, max(0, longest - _MIN_SAVING_SECONDS))
     known = await poll_with_progress(context, ids, wait_seconds)
